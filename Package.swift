@@ -1,0 +1,74 @@
+// swift-tools-version: 6.0
+import PackageDescription
+
+/// Settings every Swift target shares.
+let strict: [SwiftSetting] = [.enableUpcomingFeature("ExistentialAny")]
+
+/// A module of the system, lowest first; an import only ever points down.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+/// The tests of one module.
+func tests(
+    _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+        resources: resources, swiftSettings: strict)
+}
+
+/// A C library of the distribution, found through pkg-config.
+func systemLibrary(_ name: String, pkgConfig: String, debian package: String) -> Target {
+    .systemLibrary(
+        name: name, path: "Sources/System/\(name)", pkgConfig: pkgConfig,
+        providers: [.apt([package])])
+}
+
+let package = Package(
+    name: "kars",
+    products: [
+        .executable(name: "kars", targets: ["kars"]),
+        .executable(name: "kars-load", targets: ["kars-load"]),
+    ],
+    targets: [
+        systemLibrary("CSodium", pkgConfig: "libsodium", debian: "libsodium-dev"),
+        systemLibrary("COpenSSL", pkgConfig: "openssl", debian: "libssl-dev"),
+        systemLibrary("CWebSockets", pkgConfig: "libwebsockets", debian: "libwebsockets-dev"),
+        systemLibrary("CSQLite", pkgConfig: "sqlite3", debian: "libsqlite3-dev"),
+
+        module("Observability", []),
+        module("Storage", ["CSQLite"]),
+        module("Transport", ["CWebSockets"]),
+        module("MeshIdentity", ["CSodium", "COpenSSL", "Storage"]),
+        module("Relay", ["Transport", "MeshIdentity", "Storage", "Observability"]),
+        module("Registry", ["Transport", "MeshIdentity", "Storage", "Observability"]),
+        module("Sandboxes", ["Transport", "Storage", "Observability"]),
+        module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
+        module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
+        module("Handoff", ["MeshNode", "CSodium"]),
+        module("CommandTree", []),
+        .executableTarget(
+            name: "kars",
+            dependencies: ["CommandTree", "Relay", "Registry", "MeshNode", "Handoff", "ReferenceAgent"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
+
+        .target(
+            name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        tests("Observability", []),
+        tests("Storage", []),
+        tests("Transport", []),
+        tests("MeshIdentity", [], resources: [.copy("Vectors")]),
+        tests("Relay", ["Transport", "MeshIdentity"]),
+        tests("Registry", ["Transport", "MeshIdentity"]),
+        tests("Sandboxes", ["Transport"]),
+        tests("ReferenceAgent", ["Transport"]),
+        tests("MeshNode", ["Relay", "Registry"]),
+        tests("Handoff", []),
+        tests("CommandTree", []),
+        tests("kars", ["Transport", "MeshIdentity", "MeshNode"]),
+    ]
+)
