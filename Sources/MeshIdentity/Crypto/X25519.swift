@@ -23,7 +23,7 @@ enum X25519 {
 
 /// A Diffie-Hellman pair; both halves have 32 bytes and belong together.
 struct X25519KeyPair: Sendable, Equatable {
-    let privateKey: [UInt8]
+    private(set) var privateKey: [UInt8]
     let publicKey: [UInt8]
 
     /// A fresh pair.
@@ -41,6 +41,9 @@ struct X25519KeyPair: Sendable, Equatable {
         self.privateKey = privateKey
         self.publicKey = publicKey
     }
+
+    /// Forgets the private half.
+    mutating func wipe() { privateKey.wipe() }
 
     /// Compares without revealing where private halves differ.
     static func == (left: X25519KeyPair, right: X25519KeyPair) -> Bool {

@@ -57,6 +57,7 @@ public struct RatchetSession: Sendable {
         var next = state
         do throws(SessionError) {
             let plaintext = try next.decrypt(message, associatedData: associatedData, limits: limits, pair: pair)
+            state.wipeKeys(replacedBy: next)
             state = next
             alternate = nil
             return plaintext

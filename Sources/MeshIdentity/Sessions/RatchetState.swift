@@ -43,17 +43,27 @@ struct RatchetState: Sendable, Equatable {
     mutating func encrypt(
         _ plaintext: [UInt8], associatedData: [UInt8], nonce: [UInt8]
     ) throws(SessionError) -> RatchetMessage {
-        guard let chain = sendingChain else { throw .notYetReceived }
-        guard sent < UInt32.max else { throw .exhausted }
-        var key = RatchetKeys.messageKey(of: chain)
+        guard var key = sendingChain.map(RatchetKeys.messageKey(of:)),
+            let next = sendingChain.map(RatchetKeys.nextChain(after:))
+        else { throw .notYetReceived }
         defer { key.wipe() }
+        guard sent < UInt32.max else { throw .exhausted }
         let header = RatchetMessage.header(dh: selfPair.publicKey, pn: previousSent, n: sent)
         let box = ChaChaPoly.seal(plaintext, key: key, nonce: nonce, associatedData: associatedData + header)
         let message = RatchetMessage(dh: selfPair.publicKey, pn: previousSent, n: sent, ciphertext: box)
         sendingChain?.wipe()
-        sendingChain = RatchetKeys.nextChain(after: chain)
+        sendingChain = next
         sent += 1
         return message
+    }
+
+    /// Wipes the keys that `next` no longer has, before it takes this value's place.
+    mutating func wipeKeys(replacedBy next: RatchetState) {
+        if receivingChain != next.receivingChain { receivingChain?.wipe() }
+        guard root != next.root else { return }
+        root.wipe()
+        sendingChain?.wipe()
+        selfPair.wipe()
     }
 
     /// Opens a message. After a throw the value must be thrown away.
