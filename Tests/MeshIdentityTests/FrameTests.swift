@@ -47,6 +47,7 @@ import Testing
     #expect(try read.verify(key: key) == .signed(key))
 
     var changed = knock
+    changed.binding = nil
     changed.intent = Intent(action: "handoff")
     #expect(throws: ProofError.badSignature) { try changed.verify() }
     changed = knock
@@ -61,6 +62,39 @@ import Testing
     #expect(throws: ProofError.malformed("signature")) { try changed.verify() }
     changed.signature = nil
     #expect(try changed.verify() == .unsigned(key))
+    #expect(!pair.establishment.belongs(to: pair.responder.publicKey))
+}
+
+@Test func aKnocksIntentBelongsToItsSession() throws {
+    let pair = try Pair()
+    func knock(_ action: String) -> KnockFrame {
+        KnockFrame.make(
+            identity: pair.initiator, to: pair.responder.did.text, intent: Intent(action: action),
+            establishment: pair.establishment, now: noon)
+    }
+    let key = pair.initiator.publicKey
+    let chat = knock("chat"), handoff = knock("handoff")
+    #expect(chat.isBound(by: key) && !chat.isBound(by: pair.responder.publicKey))
+    var mixed = chat
+    mixed.intent = handoff.intent
+    mixed.signature = handoff.signature
+    #expect(throws: ProofError.badSignature) { try mixed.verify() }
+    mixed.binding = nil  // what a relay can still do: the receiver sees that nothing binds it
+    #expect(try mixed.verify() == .signed(key))
+    #expect(!mixed.isBound(by: key))
+    for change: (inout KnockFrame) -> Void in [
+        { $0.to = pair.initiator.did.text }, { $0.id = "other" }, { $0.ts = "2026-11-24T00:00:01.000Z" },
+        { $0.from = key.agentMeshDID.text },
+        {
+            $0.establishment = Establishment(
+                ik: pair.establishment.ik, ek: pair.establishment.ek.flipping(bit: 3), otk: pair.establishment.otk)
+        },
+        { $0.establishment = Establishment(ik: pair.establishment.ik, ek: pair.establishment.ek, otk: nil) },
+    ] {
+        var changed = chat
+        change(&changed)
+        #expect(throws: ProofError.badSignature) { try changed.verify() }
+    }
 }
 
 @Test func unknownFieldsOfAnIntentAreSignedToo() throws {

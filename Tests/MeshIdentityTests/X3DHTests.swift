@@ -230,6 +230,9 @@ private struct Agreement {
     #expect(read == store && read.serialized() == stored)
     let known = Set(read.upload(identity: owner).oneTimePreKeys.map(\.keyID))
     #expect(read.addOneTime(count: 3).allSatisfy { !known.contains($0.keyID) })
+    #expect(read.addOneTime(count: PrekeyStore.maximumKept).count == PrekeyStore.maximumKept)
+    #expect(read.oneTimeCount == PrekeyStore.maximumKept)
+    #expect(read.upload(identity: owner).oneTimePreKeys.allSatisfy { !known.contains($0.keyID) })
     var random = SeededRandom(seed: 9)
     for _ in 0..<500 {
         _ = try? PrekeyStore(serialized: random.mutation(of: stored))

@@ -65,7 +65,7 @@ public enum KeySealers {
 
     /// A key from the passphrase in a file, less its line end. Blocks for the derivation.
     public static func passphrase(
-        file path: String, folder: String, cost: Cost = .moderate
+        file path: String, folder: String, cost: Cost = .interactive
     ) throws(IdentityError) -> any KeySealer {
         guard let content = try KeyFile.read(path, limit: KeyFile.maximumPassphraseSize, isPrivate: false) else {
             throw .passphrase("\(path) does not exist")
@@ -86,7 +86,7 @@ public enum KeySealers {
     /// A key from a passphrase. Salt and parameters are those stored in `folder`; at the first time they are made
     /// with `cost` and stored. Blocks for the derivation.
     public static func passphrase(
-        _ passphrase: SecretBytes, folder: String, cost: Cost = .moderate
+        _ passphrase: SecretBytes, folder: String, cost: Cost = .interactive
     ) throws(IdentityError) -> any KeySealer {
         guard passphrase.count > 0 else { throw .passphrase("it is empty") }
         let kdf = try parameters(folder: folder, cost: cost)

@@ -13,6 +13,10 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
     /// What ``refill(to:)`` fills to.
     public static let standardCount = 20
 
+    /// Most one-time prekeys that are kept. Those that a registry handed out and nobody used would pile up
+    /// otherwise; the oldest go first.
+    public static let maximumKept = 200
+
     struct Signed: Sendable, Equatable {
         let id: Int
         let pair: X25519KeyPair
@@ -52,7 +56,7 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
     @discardableResult
     public mutating func refill(to count: Int = standardCount) -> [OneTimePrekey] {
         var made: [OneTimePrekey] = []
-        while oneTime.count < count { made.append(addOneTime()) }
+        while oneTime.count < min(count, Self.maximumKept) { made.append(addOneTime()) }
         return made
     }
 
@@ -65,6 +69,7 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
         let pair = X25519KeyPair.generate()
         defer { nextID += 1 }
         oneTime[nextID] = pair
+        if oneTime.count > Self.maximumKept, let oldest = oneTime.keys.min() { oneTime[oldest] = nil }
         return OneTimePrekey(keyID: nextID, publicKey: pair.publicKey)
     }
 
