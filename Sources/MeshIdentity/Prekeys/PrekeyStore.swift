@@ -5,7 +5,8 @@ import FoundationEssentials
 /// A value: its owner seals and stores ``serialized()`` after every change and before acting on it, so that a
 /// one-time prekey is never used twice, not even after a crash.
 public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
-    /// Signed prekeys are replaced weekly and honoured for 14 days after that (AgentMesh wire §7), in seconds.
+    /// Signed prekeys are replaced weekly and honoured for 14 days after that (AgentMesh wire §7), in
+    /// seconds.
     public static let rotationInterval: Double = 7 * 86_400
     public static let grace: Double = 14 * 86_400
     /// A registry that holds fewer than this many is refilled.
@@ -95,7 +96,9 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
 
     /// Everything to publish: the signed prekey, and all unused one-time prekeys or only `oneTime`.
     public func upload(identity: Identity, oneTime added: [OneTimePrekey]? = nil) -> PrekeyUpload {
-        let all = oneTime.sorted { $0.key < $1.key }.map { OneTimePrekey(keyID: $0.key, publicKey: $0.value.publicKey) }
+        let all = oneTime.sorted { $0.key < $1.key }.map {
+            OneTimePrekey(keyID: $0.key, publicKey: $0.value.publicKey)
+        }
         return PrekeyUpload(
             identityKey: identity.x25519().publicKey, identityKeyEd: identity.publicKey.bytes,
             signedPreKey: SignedPrekey(
@@ -174,7 +177,8 @@ extension PrekeyStore: Codable {
         previous = try object.decodeIfPresent(StoredPair.self, forKey: .previous)?.signed()
         if let text = try object.decodeIfPresent(String.self, forKey: .replacedAt) {
             guard let time = MeshTimestamp.parse(text) else {
-                throw DecodingError.dataCorruptedError(forKey: .replacedAt, in: object, debugDescription: "not a time")
+                throw DecodingError.dataCorruptedError(
+                    forKey: .replacedAt, in: object, debugDescription: "not a time")
             }
             replacedAt = time
         }
@@ -184,7 +188,8 @@ extension PrekeyStore: Codable {
         let highest = max(current.id, previous?.id ?? 0, oneTime.keys.max() ?? 0)
         nextID = try object.decode(Int.self, forKey: .nextID)
         guard nextID > highest, nextID < Int(Int32.max) else {
-            throw DecodingError.dataCorruptedError(forKey: .nextID, in: object, debugDescription: "used before")
+            throw DecodingError.dataCorruptedError(
+                forKey: .nextID, in: object, debugDescription: "used before")
         }
     }
 
@@ -195,7 +200,8 @@ extension PrekeyStore: Codable {
         try object.encodeIfPresent(previous.map(StoredPair.init(_:)), forKey: .previous)
         try object.encodeIfPresent(replacedAt.map(MeshTimestamp.format), forKey: .replacedAt)
         try object.encode(
-            oneTime.sorted { $0.key < $1.key }.map { StoredPair(id: $0.key, pair: $0.value) }, forKey: .oneTime)
+            oneTime.sorted { $0.key < $1.key }.map { StoredPair(id: $0.key, pair: $0.value) },
+            forKey: .oneTime)
         try object.encode(nextID, forKey: .nextID)
     }
 }

@@ -78,7 +78,8 @@ struct StoredState: Decodable {
 
         let stored = try object.decodeIfPresent([String: String].self, forKey: .skippedKeys) ?? [:]
         guard stored.count <= RatchetSession.maximumKept else { throw bad(.skippedKeys) }
-        // Where another implementation stored the session, the age of its keys is not known: any order will do.
+        // Where another implementation stored the session, the age of its keys is not known: any order will
+        // do.
         let order = try object.decodeIfPresent([String].self, forKey: .skippedOrder) ?? stored.keys.sorted()
         var skipped = SkippedKeys()
         for text in order {
@@ -101,7 +102,9 @@ extension SkippedKeys.Position {
     /// Reads `<dh hex>:<n>`.
     fileprivate init?(text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard parts.count == 2, let dh = Hex.decode(String(parts[0])), dh.count == 32, let n = UInt32(parts[1]) else {
+        guard parts.count == 2, let dh = Hex.decode(String(parts[0])), dh.count == 32,
+            let n = UInt32(parts[1])
+        else {
             return nil
         }
         self.init(dh: dh, n: n)

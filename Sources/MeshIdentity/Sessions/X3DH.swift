@@ -9,7 +9,8 @@ public enum X3DH {
         identity: Identity, bundle: PrekeyBundle, from: String, to: String
     ) throws(SessionError) -> (RatchetSession, Establishment) {
         try initiate(
-            identity: identity, bundle: bundle, from: from, to: to, ephemeral: .generate(), ratchet: .generate())
+            identity: identity, bundle: bundle, from: from, to: to, ephemeral: .generate(),
+            ratchet: .generate())
     }
 
     static func initiate(
@@ -27,7 +28,8 @@ public enum X3DH {
             ] + (bundle.oneTimePreKey.map { [(ephemeral, $0.publicKey)] } ?? []))
         defer { secret.wipe() }
         let data = associatedData(from: from, to: to, initiator: own.publicKey, responder: bundle.identityKey)
-        let state = try RatchetState(initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
+        let state = try RatchetState(
+            initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
         return (
             RatchetSession(peer: to, associatedData: data, state: state),
             Establishment(ik: own.publicKey, ek: ephemeral.publicKey, otk: bundle.oneTimePreKey?.keyID)
@@ -36,11 +38,11 @@ public enum X3DH {
 
     /// Builds the session that an initiator started.
     ///
-    /// A one-time prekey that was used is gone from `prekeys` afterwards: store both before acting on the session.
-    /// Where a previous signed prekey is still honoured, the session's first message decides which one the
-    /// initiator took. That `establishment.ik` is the sender's key is for the caller to check
-    /// (``KnockFrame/verify(key:)``, ``Establishment/belongs(to:)``), and so is that one establishment makes one
-    /// session only: without a one-time prekey nothing else stops a relay from delivering it twice.
+    /// A one-time prekey that was used is gone from `prekeys` afterwards: store both before acting on the
+    /// session. Where a previous signed prekey is still honoured, the session's first message decides which
+    /// one the initiator took. That `establishment.ik` is the sender's key is for the caller to check
+    /// (``KnockFrame/verify(key:)``, ``Establishment/belongs(to:)``), and so is that one establishment makes
+    /// one session only: without a one-time prekey nothing else stops a relay from delivering it twice.
     ///
     /// - Parameters:
     ///   - from: the peer's DID as it stands in the KNOCK.
@@ -80,7 +82,9 @@ public enum X3DH {
         material.reserveCapacity(32 * 5)
         defer { material.wipe() }
         for (pair, remote) in agreements {
-            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else { throw .weakKey }
+            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else {
+                throw .weakKey
+            }
             material += output
             output.wipe()
         }

@@ -2,10 +2,11 @@ import FoundationEssentials
 
 /// A stranger's wish to talk (AgentMesh wire §5, `knock`).
 ///
-/// Ours is always signed and carries `public_key`, so that the receiver can check the sender without asking the
-/// registry; both are absent in what the published SDK sends (AgentMesh wire §8). The protocol's signature covers
-/// the intent alone, so a relay could put one KNOCK's intent on another one's session; ours therefore also carries
-/// `binding`, a signature over names, identifier, time, intent and establishment together.
+/// Ours is always signed and carries `public_key`, so that the receiver can check the sender without asking
+/// the registry; both are absent in what the published SDK sends (AgentMesh wire §8). The protocol's
+/// signature covers the intent alone, so a relay could put one KNOCK's intent on another one's session; ours
+/// therefore also carries `binding`, a signature over names, identifier, time, intent and establishment
+/// together.
 public struct KnockFrame: Codable, Sendable, Equatable {
     public var from: String
     public var to: String
@@ -32,7 +33,8 @@ public struct KnockFrame: Codable, Sendable, Equatable {
 
     /// A signed KNOCK with the sender's key.
     public static func make(
-        identity: Identity, to: String, intent: Intent, establishment: Establishment, id: String = FrameID.make(),
+        identity: Identity, to: String, intent: Intent, establishment: Establishment,
+        id: String = FrameID.make(),
         now: Date
     ) -> KnockFrame {
         var knock = KnockFrame(
@@ -57,8 +59,8 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         self.publicKey = publicKey
     }
 
-    /// Checks that the key belongs to `from`, that `establishment.ik` is its X25519 image, and the signature if
-    /// there is one.
+    /// Checks that the key belongs to `from`, that `establishment.ik` is its X25519 image, and the signature
+    /// if there is one.
     ///
     /// - Parameter key: the sender's key where it is known already; the frame's must then be the same.
     public func verify(key known: PublicKey? = nil) throws(ProofError) -> Proof {
@@ -84,7 +86,9 @@ public struct KnockFrame: Codable, Sendable, Equatable {
     }
 
     private var boundText: String {
-        let session = establishment.map { "\(Hex.encode($0.ik)):\(Hex.encode($0.ek)):\($0.otk.map(String.init) ?? "")" }
+        let session = establishment.map {
+            "\(Hex.encode($0.ik)):\(Hex.encode($0.ek)):\($0.otk.map(String.init) ?? "")"
+        }
         let digest = Hex.encode(SHA256Digest.hash(intent.canonicalBytes))
         return "knock:\(from):\(to):\(id):\(ts):\(digest):\(session ?? "")"
     }
