@@ -33,15 +33,15 @@ struct CommandPlace: Sendable {
             }
     }
 
-    /// `kars handoff <name> [options]`
-    var usage: String {
+    /// The ways to call it: `kars handoff <name> [options]`, and `kars dev <command>` where it also holds others.
+    var usages: [String] {
+        let holdsOthers = !command.shownSubcommands.isEmpty
         var words = [line]
-        if command.run == nil, !command.shownSubcommands.isEmpty {
-            words += ["<command>"]
-        }
+        if command.run == nil, holdsOthers { words.append("<command>") }
         words += command.arguments.map(\.usage)
-        words += command.options.filter { $0.isRequired && !$0.isHidden }.map { "--\($0.long) <\($0.placeholder ?? "")>" }
+        words += command.shownOptions.filter(\.isRequired).map { "--\($0.long) <\($0.placeholder ?? "")>" }
         if command.shownOptions.contains(where: { !$0.isRequired }) { words.append("[options]") }
-        return words.joined(separator: " ")
+        let usage = words.joined(separator: " ")
+        return command.run != nil && holdsOthers ? [usage, line + " <command>"] : [usage]
     }
 }

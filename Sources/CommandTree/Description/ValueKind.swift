@@ -54,7 +54,7 @@ extension ValueKind {
         let host = value[..<colon]
         let port = value[value.index(after: colon)...]
         guard !host.isEmpty, !host.contains(where: \.isWhitespace) else { return false }
-        if host.contains(":") {
+        if host.contains(where: { ":[]".contains($0) }) {
             guard host.hasPrefix("["), host.hasSuffix("]"), host.count > 2 else { return false }
         }
         guard port.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return false }

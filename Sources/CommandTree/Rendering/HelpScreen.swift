@@ -31,10 +31,7 @@ struct HelpScreen {
     }
 
     private var usage: [String] {
-        var lines = [heading("Usage") + " " + place.usage]
-        if command.run != nil, !command.shownSubcommands.isEmpty {
-            lines.append("       \(place.line) <command>")
-        }
+        var lines = [heading("Usage") + " " + place.usages.joined(separator: "\n       ")]
         if !command.aliases.isEmpty {
             lines.append(heading("Aliases") + " " + command.aliases.joined(separator: ", "))
         }

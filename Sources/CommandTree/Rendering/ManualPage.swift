@@ -17,7 +17,7 @@ public struct ManualPage: Sendable {
         var lines = [
             ".TH \(Self.title(place.path).uppercased().roff) 1 \"\" \"\(program.name.roff) \(program.version.roff)\"",
             ".SH NAME", "\(Self.title(place.path).roff) \\- \(command.summary.roff)",
-            ".SH SYNOPSIS", ".B \(place.usage.roff)",
+            ".SH SYNOPSIS", place.usages.map { ".B \($0.roff)" }.joined(separator: "\n.br\n"),
             ".SH DESCRIPTION",
         ]
         lines += paragraphs(command.discussion.isEmpty ? command.summary + "." : command.discussion)

@@ -11,8 +11,8 @@ public struct ReferencePage: Sendable {
     public var text: String {
         let root = CommandPlace(program)
         var blocks = ["# \(program.name) command reference", program.summary + "."]
-        if !program.root.discussion.isEmpty { blocks.append(program.root.discussion.markdown) }
-        blocks.append("Usage: `\(root.usage)`")
+        if !program.root.discussion.isEmpty { blocks.append(discussion(program.root)) }
+        blocks.append("Usage: `\(root.usages[0])`")
         blocks += table(["Option", "Meaning"], program.root.shownOptions.map(row))
         for group in CommandGroup.groups(of: program.root) {
             blocks.append("- **\(group.heading.markdown)**\n" + group.commands.map(contents).joined(separator: "\n"))
@@ -21,6 +21,13 @@ public struct ReferencePage: Sendable {
         blocks += table(["Variable", "Meaning"], program.root.variables.map { ["`\($0.name)`", $0.help.markdown] })
         for place in root.withDescendants.dropFirst() { blocks += section(place) }
         return blocks.joined(separator: "\n\n") + "\n"
+    }
+
+    /// Lines that start with a blank are shown as they are, which Markdown does from four blanks on.
+    private func discussion(_ command: Command) -> String {
+        command.discussion.split(separator: "\n", omittingEmptySubsequences: false)
+            .map { $0.hasPrefix(" ") ? "  " + $0 : String($0).markdown }
+            .joined(separator: "\n")
     }
 
     private func contents(_ command: Command) -> String {
@@ -32,8 +39,8 @@ public struct ReferencePage: Sendable {
         let command = place.command
         var blocks = [String(repeating: "#", count: min(place.path.count, 4)) + " `\(place.line)`"]
         blocks.append(command.summary.markdown + ".")
-        if !command.discussion.isEmpty { blocks.append(command.discussion.markdown) }
-        blocks.append("```\n\(place.usage)\n```")
+        if !command.discussion.isEmpty { blocks.append(discussion(command)) }
+        blocks.append("```\n\(place.usages.joined(separator: "\n"))\n```")
         if !command.aliases.isEmpty {
             blocks.append("Also: " + command.aliases.map { "`\($0)`" }.joined(separator: ", "))
         }

@@ -24,7 +24,7 @@ extension CompletionScript {
         # Offers files (-f) or folders (-d).
         \(function)_offer_paths() {
             compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen "$2" -- "$1")
+            mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen "$2" -- "$1")
         }
 
         \(function)() {

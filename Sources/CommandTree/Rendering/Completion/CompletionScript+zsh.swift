@@ -48,7 +48,7 @@ extension CompletionScript {
                 _arguments -C -s -S \\
             \(specs.joined(separator: " \\\n").linesIndented(8))
                 case $state in
-                    command) _describe -t commands command commands ;;
+                    command) \(zshFirstWord(place)) ;;
                     arguments)
                         case $words[1] in
             \((branches.isEmpty ? ["*) ;;"] : branches).indented(16))
@@ -57,6 +57,17 @@ extension CompletionScript {
                 esac
             }
             """
+    }
+
+    /// The names of the commands below, and files where the command itself takes one.
+    private func zshFirstWord(_ place: CommandPlace) -> String {
+        let describe = "_describe -t commands command commands"
+        switch place.command.arguments.first.map(CompletionOffer.init) {
+        case .files: return describe + "; _files"
+        case .directories: return describe + "; _files -/"
+        case .words(let words, _): return describe + "; compadd -- " + words.map(singleQuoted).joined(separator: " ")
+        case .nothing, nil: return describe
+        }
     }
 
     private func name(of place: CommandPlace) -> String {
