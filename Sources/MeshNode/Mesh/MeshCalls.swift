@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MeshIdentity
 import Observability
 import Synchronization
 
@@ -75,7 +76,7 @@ public final class MeshCalls: Sendable {
     public func call<Operation: PeerOperation>(
         _ operation: Operation, of peer: PeerIdentity
     ) async throws -> Operation.Answer {
-        let id = MeshClient.makeID()
+        let id = FrameID.make()
         let request = PeerJSON.encode(MeshRequest(id: id, op: Operation.name, body: operation))
         let bytes = try await exchange(request, id: id, with: peer, patience: Operation.patience)
         guard let response = PeerJSON.decode(OperationResponse<Operation.Answer>.self, from: bytes) else {

@@ -34,9 +34,7 @@ extension MeshClient {
         }
     }
 
-    private static func sender(_ text: String?) -> DID? {
-        text.flatMap { try? DID(parsing: $0) }
-    }
+    private static func sender(_ text: String) -> DID? { try? DID(parsing: text) }
 
     /// Keeps a message back while its peer's KNOCK is being decided.
     private func mustWait(_ message: MessageFrame, from sender: DID) -> Bool {

@@ -49,9 +49,9 @@ extension MeshClient {
         }
         let (ratchet, establishment) = try X3DH.initiate(
             identity: identity, bundle: bundle, from: identity.did.text, to: peer.did.text)
-        let frame = try KnockFrame.make(
-            identity: identity, to: peer.did.text, id: Self.makeID(), now: Date(), intent: Self.intent,
-            establishment: establishment)
+        let frame = KnockFrame.make(
+            identity: identity, to: peer.did.text, intent: Self.intent, establishment: establishment,
+            now: Date())
         let isFirst = state.withLock { state -> Bool in
             guard state.knocking[peer.did] == nil else { return false }
             state.knocking[peer.did] = OutgoingKnock(id: frame.id, peer: peer, ratchet: ratchet)
@@ -128,7 +128,7 @@ extension MeshClient {
 
     /// Someone wants a session with us.
     func decide(_ frame: KnockFrame, from peerDID: DID) async {
-        guard frame.to.flatMap({ try? DID(parsing: $0) })?.names(identity.publicKey) ?? false else { return }
+        guard (try? DID(parsing: frame.to))?.names(identity.publicKey) ?? false else { return }
         let isOurs = state.withLock { state -> Bool in
             guard state.deciding.count < limits.concurrentKnocks, !state.deciding.contains(peerDID) else {
                 return false
@@ -161,15 +161,16 @@ extension MeshClient {
         if try await store.hasReceived(Self.ephemeralName(frame)) {
             throw OperationFailure(.refused, "this KNOCK was seen before")
         }
-        var key = frame.publicKey
-        if key == nil {
-            guard let text = try await registry.agent(peerDID)?.publicKey, let bytes = Base64.decode(text)
-            else { throw OperationFailure(.refused, "the key of the sender is not known") }
-            key = try PublicKey(bytes: bytes)
+        if case .signed(let key) = try frame.verify() { return PeerIdentity(key: key) }
+        // Unsigned KNOCKs are let in from registered agents only (AgentMesh wire §8).
+        guard let registered = try await registry.agent(peerDID) else {
+            throw OperationFailure(.refused, "the sender is not registered")
         }
-        guard let key else { throw OperationFailure(.refused, "the key of the sender is not known") }
-        try frame.verify(key: key, did: peerDID)
-        return PeerIdentity(key: key)
+        let known = try registered.publicKey.flatMap(Base64.decode).map { try PublicKey(bytes: $0) }
+        switch try frame.verify(key: known) {
+        case .signed(let key), .unsigned(let key): return PeerIdentity(key: key)
+        case .keyUnknown: throw OperationFailure(.refused, "the key of the sender is not known")
+        }
     }
 
     private static func ephemeralName(_ frame: KnockFrame) -> String {
@@ -177,7 +178,7 @@ extension MeshClient {
     }
 
     private func admit(_ frame: KnockFrame, _ peer: PeerIdentity) async throws {
-        guard let establishment = frame.establishment, let from = frame.from, let to = frame.to else {
+        guard let establishment = frame.establishment else {
             throw OperationFailure(.invalid, "the KNOCK carries no key agreement")
         }
         // The prekeys without the used one are stored before the session exists: single use for ever.
@@ -186,7 +187,7 @@ extension MeshClient {
                 do {
                     let ratchet = try X3DH.respond(
                         identity: identity, prekeys: &state.prekeys, establishment: establishment,
-                        from: from, to: to)
+                        from: frame.from, to: frame.to)
                     store.submitSecret(
                         state.prekeys.serialized(), name: Self.prekeysName,
                         alsoRemember: Self.ephemeralName(frame)
@@ -206,9 +207,7 @@ extension MeshClient {
         let crossed = state.withLock { $0.knocking.removeValue(forKey: peer.did) }
         transmit(AckFrame(id: frame.id).encode())
         transmit(
-            KnockAcceptFrame.make(
-                identity: identity, to: peer.did.text, id: Self.makeID(), knockID: frame.id, now: Date()
-            ).encode())
+            KnockAcceptFrame(from: identity.did.text, to: peer.did.text, knockID: frame.id, now: Date()).encode())
         for waiter in crossed?.waiters ?? [] {
             waiter.resume(throwing: OperationFailure(.unavailable, "the sessions crossed; try again"))
         }
@@ -220,8 +219,7 @@ extension MeshClient {
         transmit(AckFrame(id: frame.id).encode())
         transmit(
             KnockRejectFrame(
-                from: identity.did.text, to: peerDID.text, id: Self.makeID(), knockID: frame.id,
-                reason: reason
+                from: identity.did.text, to: peerDID.text, knockID: frame.id, reason: reason, now: Date()
             ).encode())
     }
 }

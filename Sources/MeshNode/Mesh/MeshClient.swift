@@ -134,8 +134,7 @@ public final class MeshClient: Sendable {
                     session.lastUse = state.uses
                     state.sessions[peer.did] = session
                     let frame = MessageFrame(
-                        from: identity.did.text, to: peer.did.text, id: Self.makeID(),
-                        ts: MeshTimestamp.format(Date()), message: message
+                        from: identity.did.text, to: peer.did.text, now: Date(), message: message
                     ).encode()
                     store.submitSecret(
                         session.serialized(), name: PeerSession.secretName(peer.did)
@@ -154,6 +153,4 @@ public final class MeshClient: Sendable {
             }
         }
     }
-
-    static func makeID() -> String { UUID().uuidString.lowercased() }
 }

@@ -114,7 +114,7 @@ final class RelayLink: WebSocketDelegate {
     private func beatLater() {
         let task = loop.schedule(after: Self.heartbeatInterval) { [self] in
             guard isConnected else { return }
-            send(PeerJSON.encode(HeartbeatFrame(from: identity.did.text, ts: MeshTimestamp.format(Date()))))
+            send(PeerJSON.encode(HeartbeatFrame(from: identity.did.text, now: Date())))
             beatLater()
         }
         state.withLock {

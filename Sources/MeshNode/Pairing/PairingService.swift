@@ -83,7 +83,7 @@ public final class PairingService: Sendable {
         if let named = request.publicKey, Base64.decode(named) != peer.key.bytes {
             return PairResponse(error: "the request names another key than the session's")
         }
-        let hash = PairingToken.secretHash(ofText: request.secret)
+        let hash = Hex.encode(SHA256Digest.hash(Array(request.secret.utf8)))
         let displayName = request.displayName.map { String($0.prefix(63)) }
         do {
             let pairing = try await store.database.write { connection -> Pairing in
@@ -181,8 +181,8 @@ public final class PairingService: Sendable {
         return try await store.database.write { connection in
             // A newer pairing with the same peer takes the old one's place.
             try connection.execute(
-                "DELETE FROM pairing WHERE peer_key = ? AND json_extract(CAST(record AS TEXT), '$.role') = 'redeemer'",
-                .blob(issuer.key.bytes))
+                "DELETE FROM pairing WHERE peer_key = ? AND role = ?", .blob(issuer.key.bytes),
+                .text(Pairing.Role.redeemer.rawValue))
             var name = base
             var number = 2
             while try Self.find(name, connection) != nil {
@@ -256,15 +256,14 @@ extension PairingService {
 
     private static func insert(_ pairing: Pairing, tokenHash: String?, _ connection: Connection) throws {
         try connection.execute(
-            "INSERT INTO pairing (name, token_hash, peer_key, phase, record) VALUES (?, ?, ?, ?, ?)",
-            .text(pairing.name), SQLValue(tokenHash), SQLValue(pairing.peerKey?.bytes),
-            .text(pairing.phase.rawValue), .blob(PeerJSON.encode(pairing)))
+            "INSERT INTO pairing (name, role, token_hash, peer_key, record) VALUES (?, ?, ?, ?, ?)",
+            .text(pairing.name), .text(pairing.role.rawValue), SQLValue(tokenHash),
+            SQLValue(pairing.peerKey?.bytes), .blob(PeerJSON.encode(pairing)))
     }
 
     private static func update(_ pairing: Pairing, _ connection: Connection) throws {
         try connection.execute(
-            "UPDATE pairing SET peer_key = ?, phase = ?, record = ? WHERE name = ?",
-            SQLValue(pairing.peerKey?.bytes), .text(pairing.phase.rawValue),
+            "UPDATE pairing SET peer_key = ?, record = ? WHERE name = ?", SQLValue(pairing.peerKey?.bytes),
             .blob(PeerJSON.encode(pairing)), .text(pairing.name))
     }
 

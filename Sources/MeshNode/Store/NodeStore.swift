@@ -43,7 +43,7 @@ public final class NodeStore: Sendable {
             CREATE TABLE received (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
             CREATE INDEX received_at ON received (at);
             CREATE TABLE pairing (
-                name TEXT PRIMARY KEY, token_hash TEXT UNIQUE, peer_key BLOB, phase TEXT NOT NULL,
+                name TEXT PRIMARY KEY, role TEXT NOT NULL, token_hash TEXT UNIQUE, peer_key BLOB,
                 record BLOB NOT NULL);
             CREATE INDEX pairing_peer ON pairing (peer_key);
             CREATE TABLE sandbox (name TEXT PRIMARY KEY, record BLOB NOT NULL);
