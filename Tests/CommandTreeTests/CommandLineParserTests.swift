@@ -36,7 +36,8 @@ func aShortOptionTakesItsValueGluedOrApart(_ option: String) throws {
 }
 
 @Test func listsRepeatAndSplitAtCommas() throws {
-    let line = try invocation("add", "bot", "--skills", "browser,github", "--skills=weather", "-l", "a=1,2", "-lb=3")
+    let line = try invocation(
+        "add", "bot", "--skills", "browser,github", "--skills=weather", "-l", "a=1,2", "-lb=3")
     #expect(line.values("skills") == ["browser", "github", "weather"])
     #expect(line.values("label") == ["a=1,2", "b=3"])
     #expect(try invocation("add", "bot").values("skills") == [])
@@ -95,7 +96,9 @@ func aFlagReadsItsVariable(_ text: String, _ isOn: Bool) throws {
 
 @Test func hiddenCommandsWorkUnseen() throws {
     #expect(try invocation("secret").path == ["kars", "secret"])
-    for text in [printed("--help"), ReferencePage(sample).text] + CompletionScript.Shell.allCases.map({ CompletionScript(sample, for: $0).text }) {
+    for text in [printed("--help"), ReferencePage(sample).text]
+        + CompletionScript.Shell.allCases.map({ CompletionScript(sample, for: $0).text })
+    {
         #expect(!text.contains("secret"))
         #expect(!text.contains("operator"))
     }
@@ -121,8 +124,10 @@ func aFlagReadsItsVariable(_ text: String, _ isOn: Bool) throws {
     #expect(
         program.contradictions == [
             "p: 'a' names two commands", "p: 'b' names two commands",
-            "p a: the summary is a phrase without full stop", "p a: the command neither runs nor holds commands",
-            "p b: 'h' names two options", "p b: 'one' names two options", "p b: --one excludes --two, which is unknown",
+            "p a: the summary is a phrase without full stop",
+            "p a: the command neither runs nor holds commands",
+            "p b: 'h' names two options", "p b: 'one' names two options",
+            "p b: --one excludes --two, which is unknown",
             "p b: the default of --n wants a whole number from 1 to 2, not '3'",
             "p b: <y> is needed but follows the optional <x>",
         ])

@@ -49,6 +49,8 @@ func bashOffersWhatFits(_ line: [String], _ offered: [String]) throws {
     #expect(try bash(["kars", "relay", "--cert", start]) == [start + "cert.pem", start + "two words"])
     #expect(try bash(["kars", "add", "--workspace", start]) == [start + "two words"])
     #expect(try bash(["kars", "dev", start + "c"]) == [start + "cert.pem"])
+    let here = try bash(["kars", "dev", ""], in: folder.path())
+    #expect(here == ["cert.pem", "down", "two words"])
 }
 
 @Test(arguments: offers)
@@ -62,13 +64,15 @@ func fishOffersWhatFits(_ line: [String], _ offered: [String]) throws {
 }
 
 /// What the bash function offers for words, the last being under the cursor.
-private func bash(_ words: [String]) throws -> [String] {
+private func bash(_ words: [String], in folder: String = "/") throws -> [String] {
     let quoted = words.map { "'\($0)'" }.joined(separator: " ")
-    let script = CompletionScript(sample, for: .bash).text + """
-        COMP_WORDS=(\(quoted)); COMP_CWORD=\(words.count - 1)
-        _kars
-        printf '%s\\n' "${COMPREPLY[@]}"
-        """
+    let script =
+        CompletionScript(sample, for: .bash).text + """
+            cd '\(folder)'
+            COMP_WORDS=(\(quoted)); COMP_CWORD=\(words.count - 1)
+            _kars
+            printf '%s\\n' "${COMPREPLY[@]}"
+            """
     let result = try Shell.run(["/bin/bash", "--norc"], input: script)
     #expect(result.errors.isEmpty, "\(result.errors)")
     return result.output.split(separator: "\n").map(String.init).sorted()

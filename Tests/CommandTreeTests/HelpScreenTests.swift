@@ -2,7 +2,9 @@ import Testing
 
 @testable import CommandTree
 
-@Test(arguments: [[], ["add"], ["handoff"], ["relay"], ["mesh"], ["mesh", "pair"], ["dev"], ["help"], ["list"]])
+@Test(arguments: [
+    [], ["add"], ["handoff"], ["relay"], ["mesh"], ["mesh", "pair"], ["dev"], ["help"], ["list"],
+])
 func helpIsTheSameHoweverItIsAsked(_ path: [String]) {
     guard case .print(let text) = sample.parse(path + ["--help"]) else { return #expect(Bool(false)) }
     for line in [path + ["-h"], ["help"] + path, ["-h"] + path] {

@@ -26,7 +26,8 @@ import Testing
 
 @Test func textCannotBecomeARequest() throws {
     let program = CommandLineProgram(
-        name: "p", version: "1", summary: "A program", discussion: ".so /etc/passwd\n'br \\fBx\\fR", commands: [])
+        name: "p", version: "1", summary: "A program", discussion: ".so /etc/passwd\n'br \\fBx\\fR",
+        commands: [])
     let page = try #require(ManualPage.pages(of: program).first)
     #expect(page.text.contains("\\&.so /etc/passwd\n\\&'br \\efBx\\efR\n"))
 }

@@ -17,16 +17,20 @@ private struct SplitMix: RandomNumberGenerator {
 func anyWordsGiveAnOutcome(seed: UInt64) {
     var random = SplitMix(state: seed)
     let vocabulary = [
-        "add", "handoff", "list", "ls", "relay", "mesh", "pair", "dev", "down", "help", "operator", "promote", "-h",
-        "--help", "--", "-", "--=", "--no-", "--no-governance", "-yf", "-n", "-n5", "--tail=9999999999999999999999",
-        "--to", "cloud", "--skills", "a,,b", "", "=", "é", "-é", "\u{301}", "-y\u{301}", "\0", "--listen=:", "[:]:1",
+        "add", "handoff", "list", "ls", "relay", "mesh", "pair", "dev", "down", "help", "operator", "promote",
+        "-h",
+        "--help", "--", "-", "--=", "--no-", "--no-governance", "-yf", "-n", "-n5",
+        "--tail=9999999999999999999999",
+        "--to", "cloud", "--skills", "a,,b", "", "=", "é", "-é", "\u{301}", "-y\u{301}", "\0", "--listen=:",
+        "[:]:1",
         "-9", "--expires=99999999999999999999d", "\n", "--version", "-V", "1d", "--cert", "x:1",
     ]
     for _ in 0..<1500 {
         let line = (0..<Int.random(in: 0...6, using: &random)).map { _ in
             var word = vocabulary.randomElement(using: &random)!
             if Int.random(in: 0..<6, using: &random) == 0 {
-                word.insert(Character(Unicode.Scalar(UInt8.random(in: 1...255, using: &random))), at: word.startIndex)
+                word.insert(
+                    Character(Unicode.Scalar(UInt8.random(in: 1...255, using: &random))), at: word.startIndex)
             }
             return word
         }

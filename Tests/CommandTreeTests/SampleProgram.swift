@@ -14,7 +14,8 @@ private let idle: Command.Action = { _ in }
 private let add = Command(
     "add", summary: "Add an agent", arguments: [Argument("name", help: "Name of the agent")],
     options: [
-        .value("isolation", "level", help: "Isolation level", defaultValue: "enhanced",
+        .value(
+            "isolation", "level", help: "Isolation level", defaultValue: "enhanced",
             allowed: ["standard", "enhanced", "confidential"]),
         .list("skills", "skills", help: "Skills to activate", allowed: ["browser", "github", "weather"]),
         .list("label", short: "l", "key=value", commaSeparated: false, help: "Label of the agent"),
@@ -35,7 +36,9 @@ private let handoff = Command(
         """,
     arguments: [Argument("name", help: "Name of the agent")],
     options: [
-        .value("to", "target", help: "Where to move", allowed: ["cloud", "local"], conflicts: ["status", "abort"]),
+        .value(
+            "to", "target", help: "Where to move", allowed: ["cloud", "local"],
+            conflicts: ["status", "abort"]),
         .flag("status", help: "Show how far a move is"),
         .flag("abort", help: "Abort a move", conflicts: ["status"]),
         .flag("yes", short: "y", help: "Do not ask"),
@@ -53,9 +56,11 @@ private let list = Command(
 private let relay = Command(
     "relay", summary: "Carry messages between peers",
     options: [
-        .value("listen", "HOST:PORT", kind: .endpoint, help: "Where to listen",
+        .value(
+            "listen", "HOST:PORT", kind: .endpoint, help: "Where to listen",
             defaultValue: "127.0.0.1:8443", environment: "KARS_RELAY_LISTEN"),
-        .value("tail", short: "n", "lines", kind: .integer(1...1000), help: "Lines to keep", defaultValue: "100",
+        .value(
+            "tail", short: "n", "lines", kind: .integer(1...1000), help: "Lines to keep", defaultValue: "100",
             environment: "KARS_RELAY_TAIL"),
         .value("cert", "file", kind: .file, help: "Certificate", isRequired: true),
         .value("registry", "url", kind: .url(schemes: ["http", "https"]), help: "Registry to ask"),
@@ -75,7 +80,9 @@ private let dev = Command(
     "dev", summary: "Run an agent on this machine",
     arguments: [Argument("image", help: "Image of the agent", isOptional: true, kind: .file)],
     options: [.value("name", "name", help: "Name of the agent", defaultNote: "a new one")],
-    subcommands: [Command("down", summary: "Stop it", options: [.flag("keep", help: "Keep its files")], run: idle)],
+    subcommands: [
+        Command("down", summary: "Stop it", options: [.flag("keep", help: "Keep its files")], run: idle)
+    ],
     run: idle)
 
 private let secret = Command("secret", summary: "Stay unseen", isHidden: true, run: idle)

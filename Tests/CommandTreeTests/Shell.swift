@@ -16,7 +16,8 @@ enum Shell {
 
     /// Runs a program with a text on standard input. All three streams are files: no pipe can fill up.
     static func run(_ command: [String], input: String) throws -> Result {
-        let folder = FileManager.default.temporaryDirectory.appending(path: "sh-\(UUID().uuidString.prefix(8))")
+        let folder = FileManager.default.temporaryDirectory.appending(
+            path: "sh-\(UUID().uuidString.prefix(8))")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
         let files = ["in", "out", "err"].map { folder.appending(path: $0) }

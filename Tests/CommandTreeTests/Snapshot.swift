@@ -10,6 +10,7 @@ func expectSnapshot(_ text: String, _ name: String, location: SourceLocation = #
     let expected = try String(contentsOf: file, encoding: .utf8)
     guard text != expected else { return }
     let pairs = zip(text.split(separator: "\n"), expected.split(separator: "\n"))
-    let difference = pairs.first { $0 != $1 }.map { "got '\($0)', the snapshot has '\($1)'" } ?? "the length differs"
+    let difference =
+        pairs.first { $0 != $1 }.map { "got '\($0)', the snapshot has '\($1)'" } ?? "the length differs"
     Issue.record("\(name): \(difference)", sourceLocation: location)
 }

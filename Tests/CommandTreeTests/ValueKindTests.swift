@@ -3,13 +3,16 @@ import Testing
 @testable import CommandTree
 
 @Test(arguments: [
-    ("90d", 7_776_000), ("24h", 86_400), ("30m", 1800), ("15s", 15), ("1h30m", 5400), ("36525d", 3_155_760_000),
+    ("90d", 7_776_000), ("24h", 86_400), ("30m", 1800), ("15s", 15), ("1h30m", 5400),
+    ("36525d", 3_155_760_000),
 ])
 func aTimeIsRead(_ text: String, _ seconds: Int) {
     #expect(DurationText.parse(text) == .seconds(seconds))
 }
 
-@Test(arguments: ["", "0s", "5", "d", "1x", "-1h", "1m1h", "1h1h", "36526d", "1 h", "99999999999999999999999s", "١h"])
+@Test(arguments: [
+    "", "0s", "5", "d", "1x", "-1h", "1m1h", "1h1h", "36526d", "1 h", "99999999999999999999999s", "١h",
+])
 func whatIsNoTimeIsRefused(_ text: String) {
     #expect(DurationText.parse(text) == nil)
 }
@@ -19,7 +22,9 @@ func anEndpointIsAccepted(_ text: String) {
     #expect(ValueKind.endpoint.accepts(text))
 }
 
-@Test(arguments: ["", ":80", "host", "host:", "host:65536", "host:-1", "host:+1", "::1:80", "[]:80", "a b:1", "h:8 0"])
+@Test(arguments: [
+    "", ":80", "host", "host:", "host:65536", "host:-1", "host:+1", "::1:80", "[]:80", "a b:1", "h:8 0",
+])
 func whatIsNoEndpointIsRefused(_ text: String) {
     #expect(!ValueKind.endpoint.accepts(text))
 }

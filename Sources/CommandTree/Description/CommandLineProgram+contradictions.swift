@@ -26,7 +26,9 @@ extension CommandLineProgram {
         let shorts = command.options.compactMap { $0.short.map(String.init) }
         let later = command.laterOptions.map { String($0.drop { $0 == "-" }) }
         var problems = repeated(longs + shorts + later).map { "'\($0)' names two options" }
-        problems += repeated(command.options.compactMap(\.environment)).map { "\($0) stands in for two options" }
+        problems += repeated(command.options.compactMap(\.environment)).map {
+            "\($0) stands in for two options"
+        }
         for option in command.options {
             if option.help.isEmpty || option.help.hasSuffix(".") {
                 problems.append("the help of --\(option.long) is a phrase without full stop")

@@ -33,7 +33,8 @@ struct CommandPlace: Sendable {
             }
     }
 
-    /// The ways to call it: `kars handoff <name> [options]`, and `kars dev <command>` where it also holds others.
+    /// The ways to call it: `kars handoff <name> [options]`, and `kars dev <command>` where it also
+    /// holds others.
     var usages: [String] {
         let holdsOthers = !command.shownSubcommands.isEmpty
         var words = [line]

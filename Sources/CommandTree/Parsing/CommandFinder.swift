@@ -26,7 +26,7 @@ struct CommandFinder {
                 break
             }
             if OptionReader.looksLikeFlag(word) {
-                if place.isRoot, word == "--version" || word == "-V", !words.contains(where: Self.asksForHelp) {
+                if place.isRoot, Self.asksForVersion(word), !words.contains(where: Self.asksForHelp) {
                     return .version
                 }
                 words.append(word)
@@ -69,6 +69,10 @@ struct CommandFinder {
 
     private static func asksForHelp(_ word: String) -> Bool {
         word == "--help" || word == "-h"
+    }
+
+    private static func asksForVersion(_ word: String) -> Bool {
+        word == "--version" || word == "-V"
     }
 
     private func laterCommand(_ word: String) -> UsageError {

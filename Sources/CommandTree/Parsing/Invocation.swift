@@ -46,7 +46,9 @@ public struct Invocation: Sendable {
     /// The value of an option as a whole number.
     ///
     /// - Throws: ``UsageError/invalidValue(source:wanted:value:suggestion:)`` naming the option or variable.
-    public func integer(_ name: String, in bounds: ClosedRange<Int> = .min ... .max) throws(UsageError) -> Int? {
+    public func integer(
+        _ name: String, in bounds: ClosedRange<Int> = .min ... .max
+    ) throws(UsageError) -> Int? {
         guard let value = value(name) else { return nil }
         guard let number = Int(value), bounds.contains(number) else {
             throw invalid(name, .integer(bounds), value)

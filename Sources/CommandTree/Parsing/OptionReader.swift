@@ -120,7 +120,9 @@ extension OptionReader {
         var settings = given.mapValues { Invocation.Setting(words: $0, source: .commandLine) }
         try refuseConflicts(in: settings)
         for option in command.options where settings[option.long] == nil {
-            guard let variable = option.environment, let text = environment[variable], !text.isEmpty else { continue }
+            guard let variable = option.environment, let text = environment[variable], !text.isEmpty else {
+                continue
+            }
             // The command line outranks the environment also where the two exclude each other.
             if partners(of: option).contains(where: { settings[$0]?.source == .commandLine }) { continue }
             let words = try option.words(fromVariable: variable, text)
@@ -129,7 +131,8 @@ extension OptionReader {
         try refuseConflicts(in: settings)
         for option in command.options where settings[option.long] == nil {
             if let value = option.defaultValue {
-                settings[option.long] = Invocation.Setting(words: option.values(in: value), source: .defaultValue)
+                settings[option.long] = Invocation.Setting(
+                    words: option.values(in: value), source: .defaultValue)
             } else if option.isRequired {
                 throw .missingFlag("--\(option.long)", placeholder: option.placeholder ?? "")
             }
@@ -152,7 +155,8 @@ extension OptionReader {
             }
         }
         if positionals.count > arguments.count, arguments.last?.isVariadic != true {
-            let takes = arguments.isEmpty ? "no arguments" : "only " + arguments.map(\.usage).joined(separator: " ")
+            let takes =
+                arguments.isEmpty ? "no arguments" : "only " + arguments.map(\.usage).joined(separator: " ")
             throw .unexpectedArgument(positionals[arguments.count], takes: takes)
         }
     }

@@ -33,7 +33,8 @@ public enum UsageError: Error, Equatable, CustomStringConvertible {
         case .unknownCommand(let word, let suggestion):
             "unknown command \(PrintableText.quoted(word))" + question(suggestion)
         case .missingCommand(let names):
-            names.count > 8 ? "missing command" : "missing command; give one of \(names.joined(separator: ", "))"
+            names.count > 8
+                ? "missing command" : "missing command; give one of \(names.joined(separator: ", "))"
         case .laterCommand(let name): "\(PrintableText.quoted(name)) is not in this version"
         case .laterOption(let flag): "\(flag) is not in this version"
         case .unknownFlag(let flag, let suggestion):

@@ -14,9 +14,11 @@ public struct ManualPage: Sendable {
     /// The page.
     public var text: String {
         let command = place.command
+        let title = Self.title(place.path)
+        let version = "\(program.name) \(program.version)"
         var lines = [
-            ".TH \(Self.title(place.path).uppercased().roff) 1 \"\" \"\(program.name.roff) \(program.version.roff)\"",
-            ".SH NAME", "\(Self.title(place.path).roff) \\- \(command.summary.roff)",
+            ".TH \(title.uppercased().roff) 1 \"\" \"\(version.roff)\"",
+            ".SH NAME", "\(title.roff) \\- \(command.summary.roff)",
             ".SH SYNOPSIS", place.usages.map { ".B \($0.roff)" }.joined(separator: "\n.br\n"),
             ".SH DESCRIPTION",
         ]
@@ -30,7 +32,9 @@ public struct ManualPage: Sendable {
         if !command.examples.isEmpty {
             lines.append(".SH EXAMPLES")
             for example in command.examples {
-                lines += [".PP", (example.purpose + ":").roff, ".PP", ".nf", ".RS", example.line.roff, ".RE", ".fi"]
+                lines += [
+                    ".PP", (example.purpose + ":").roff, ".PP", ".nf", ".RS", example.line.roff, ".RE", ".fi",
+                ]
             }
         }
         lines += section("ENVIRONMENT", command.variables.map { ($0.name, $0.help) })

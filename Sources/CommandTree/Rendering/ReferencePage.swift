@@ -15,10 +15,12 @@ public struct ReferencePage: Sendable {
         blocks.append("Usage: `\(root.usages[0])`")
         blocks += table(["Option", "Meaning"], program.root.shownOptions.map(row))
         for group in CommandGroup.groups(of: program.root) {
-            blocks.append("- **\(group.heading.markdown)**\n" + group.commands.map(contents).joined(separator: "\n"))
+            blocks.append(
+                "- **\(group.heading.markdown)**\n" + group.commands.map(contents).joined(separator: "\n"))
         }
         blocks += table(["Exit code", "Meaning"], ExitStatus.rows.map { ["`\($0.label)`", $0.help] })
-        blocks += table(["Variable", "Meaning"], program.root.variables.map { ["`\($0.name)`", $0.help.markdown] })
+        blocks += table(
+            ["Variable", "Meaning"], program.root.variables.map { ["`\($0.name)`", $0.help.markdown] })
         for place in root.withDescendants.dropFirst() { blocks += section(place) }
         return blocks.joined(separator: "\n\n") + "\n"
     }
@@ -44,9 +46,12 @@ public struct ReferencePage: Sendable {
         if !command.aliases.isEmpty {
             blocks.append("Also: " + command.aliases.map { "`\($0)`" }.joined(separator: ", "))
         }
-        blocks += table(["Argument", "Meaning"], command.arguments.map { ["`\($0.usage)`", $0.helpText.markdown] })
-        blocks += table(["Option", "Meaning"], command.shownOptions.filter { $0.long != BuiltIn.help.long }.map(row))
-        blocks += table(["Variable", "Meaning"], command.environment.map { ["`\($0.name)`", $0.help.markdown] })
+        blocks += table(
+            ["Argument", "Meaning"], command.arguments.map { ["`\($0.usage)`", $0.helpText.markdown] })
+        blocks += table(
+            ["Option", "Meaning"], command.shownOptions.filter { $0.long != BuiltIn.help.long }.map(row))
+        blocks += table(
+            ["Variable", "Meaning"], command.environment.map { ["`\($0.name)`", $0.help.markdown] })
         if !command.examples.isEmpty {
             let lines = command.examples.map { "# \($0.purpose)\n\($0.line)" }
             blocks.append("```sh\n" + lines.joined(separator: "\n\n") + "\n```")

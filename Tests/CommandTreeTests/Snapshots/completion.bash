@@ -24,7 +24,8 @@ _kars_offer_paths() {
 }
 
 _kars() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path='kars' i
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
+    local path='kars'
     COMPREPLY=()
     # Bash takes --name=value for three words.
     if [[ $cur == = ]]; then

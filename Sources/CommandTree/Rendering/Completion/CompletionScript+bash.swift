@@ -28,7 +28,8 @@ extension CompletionScript {
         }
 
         \(function)() {
-            local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} path=\(singleQuoted(program.name)) i
+            local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
+            local path=\(singleQuoted(program.name))
             COMPREPLY=()
             # Bash takes --name=value for three words.
             if [[ $cur == = ]]; then
@@ -65,7 +66,8 @@ extension CompletionScript {
         places.flatMap { place in
             place.command.shownSubcommands.map { command in
                 let words = ([command.name] + command.aliases).map { singleQuoted("\(place.line) \($0)") }
-                return "\(words.joined(separator: " | "))) path=\(singleQuoted("\(place.line) \(command.name)")) ;;"
+                let path = singleQuoted("\(place.line) \(command.name)")
+                return "\(words.joined(separator: " | "))) path=\(path) ;;"
             }
         }
     }
@@ -84,7 +86,8 @@ extension CompletionScript {
     private var bashFlags: [String] {
         places.map { place in
             let words = place.command.shownOptions.flatMap(\.spellings).map(singleQuoted)
-            return "\(singleQuoted(place.line))) \(function)_offer \"$cur\" \(words.joined(separator: " ")) ;;"
+            let offer = "\(function)_offer \"$cur\" \(words.joined(separator: " "))"
+            return "\(singleQuoted(place.line))) \(offer) ;;"
         }
     }
 

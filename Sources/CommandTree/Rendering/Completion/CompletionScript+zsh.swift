@@ -65,7 +65,8 @@ extension CompletionScript {
         switch place.command.arguments.first.map(CompletionOffer.init) {
         case .files: return describe + "; _files"
         case .directories: return describe + "; _files -/"
-        case .words(let words, _): return describe + "; compadd -- " + words.map(singleQuoted).joined(separator: " ")
+        case .words(let words, _):
+            return describe + "; compadd -- " + words.map(singleQuoted).joined(separator: " ")
         case .nothing, nil: return describe
         }
     }
@@ -84,12 +85,14 @@ extension CompletionScript {
         if case .list = option.kind { isRepeatable = true }
         let help = "[\(option.help.escaping("[]:\\"))]"
         let value =
-            option.placeholder.map { ":\($0.escaping(":\\")):\(zshAction(CompletionOffer(option), $0))" } ?? ""
+            option.placeholder.map { ":\($0.escaping(":\\")):\(zshAction(CompletionOffer(option), $0))" }
+            ?? ""
         // `=` lets the value be glued with = or follow; `+` lets it be glued or follow.
         let words = option.spellings.map { word in
             option.placeholder == nil ? word : word + (word.hasPrefix("--") ? "=" : "+")
         }
-        let rivals = option.conflicts + command.options.filter { $0.conflicts.contains(option.long) }.map(\.long)
+        let rivals =
+            option.conflicts + command.options.filter { $0.conflicts.contains(option.long) }.map(\.long)
         let excluded = (isRepeatable ? [] : option.spellings) + rivals.map { "--\($0)" }
         var spec = isRepeatable ? "'*'" : ""
         if excluded.count > 1 || isRepeatable && !excluded.isEmpty {
@@ -112,7 +115,8 @@ extension CompletionScript {
         case .words(let words, commaSeparated: false):
             "(" + words.map { $0.escaping(":\\ ()") }.joined(separator: " ") + ")"
         case .words(let words, commaSeparated: true):
-            "_values -s , \(singleQuoted(name)) " + words.map { singleQuoted($0.escaping(":\\[]")) }.joined(separator: " ")
+            "_values -s , \(singleQuoted(name)) "
+                + words.map { singleQuoted($0.escaping(":\\[]")) }.joined(separator: " ")
         case .files: "_files"
         case .directories: "_files -/"
         case .nothing: " "
