@@ -7,8 +7,8 @@ import Synchronization
 /// hashed before they are first counted on. Blocks on the disk; safe to share between threads.
 public final class ChunkStore: Sendable {
     private struct Content {
-        /// Written or hashed since the store was opened.
-        var verified: Set<ChunkID> = []
+        /// Written or hashed since the store was opened, with the length of each.
+        var verified: [ChunkID: UInt32] = [:]
         /// Found when the store was opened, not looked at since.
         var found: Set<ChunkID> = []
         var bytes: UInt64 = 0
@@ -63,7 +63,7 @@ public final class ChunkStore: Sendable {
 
     /// Whether the store holds a chunk, whole.
     public func has(_ id: ChunkID) -> Bool {
-        let state = content.withLock { ($0.verified.contains(id), $0.found.contains(id)) }
+        let state = content.withLock { ($0.verified[id] != nil, $0.found.contains(id)) }
         if state.0 { return true }
         guard state.1 else { return false }
         do {
@@ -77,6 +77,9 @@ public final class ChunkStore: Sendable {
             return false
         }
     }
+
+    /// Bytes of a chunk the store holds for certain.
+    func length(of id: ChunkID) -> Int? { content.withLock { $0.verified[id].map { Int($0) } } }
 
     /// Keeps a chunk. Durable only after ``syncAll()``.
     ///
@@ -115,7 +118,7 @@ public final class ChunkStore: Sendable {
         }
         content.withLock { content in
             // Another thread kept the same chunk meanwhile, and counted it.
-            if !content.verified.insert(id).inserted { content.bytes -= UInt64(bytes.count) }
+            if content.verified.updateValue(UInt32(bytes.count), forKey: id) != nil { content.bytes -= UInt64(bytes.count) }
         }
         return id
     }
@@ -137,7 +140,7 @@ public final class ChunkStore: Sendable {
         }
         guard ChunkID(of: bytes) == id else { throw .corrupt("chunk \(id) is damaged on the disk") }
         content.withLock { content in
-            if content.found.remove(id) != nil { content.verified.insert(id) }
+            if content.found.remove(id) != nil { content.verified[id] = UInt32(bytes.count) }
         }
         return bytes
     }

@@ -13,12 +13,8 @@ extension Descriptor {
         var attributes: [ExtendedAttribute] = []
         for name in list[..<count].split(separator: 0) where name.starts(with: "user.".utf8) {
             var value = [UInt8](repeating: 0, count: 64 << 10)  // XATTR_SIZE_MAX
-            let size = (Array(name) + [0]).withUnsafeBytes { name in
-                value.withUnsafeMutableBytes { value in
-                    name.withMemoryRebound(to: CChar.self) {
-                        LinuxCalls.fgetxattr(raw, $0.baseAddress!, value.baseAddress, value.count)  // NUL-terminated
-                    }
-                }
+            let size = value.withUnsafeMutableBytes { value in
+                withName(name) { LinuxCalls.fgetxattr(raw, $0, value.baseAddress, value.count) }
             }
             if size < 0 {
                 if errno == ENODATA { continue }  // removed since it was listed
@@ -29,15 +25,17 @@ extension Descriptor {
         return attributes.sorted { $0.name < $1.name }
     }
 
-    func setAttributes(_ attributes: [ExtendedAttribute]) throws(Errno) {
-        for attribute in attributes {
+    /// Sets attributes and removes the old ones that are no longer there.
+    func replaceAttributes(_ old: [ExtendedAttribute], by new: [ExtendedAttribute]) throws(Errno) {
+        guard old != new else { return }
+        for attribute in old where !new.contains(where: { $0.name == attribute.name }) {
+            let status = withName(attribute.name.bytes[...]) { LinuxCalls.fremovexattr(raw, $0) }
+            guard status == 0 || errno == ENODATA else { throw .last }
+        }
+        for attribute in new {
             precondition(attribute.name.bytes.starts(with: "user.".utf8), "validated before")
-            let status = (attribute.name.bytes + [0]).withUnsafeBytes { name in
-                attribute.value.withUnsafeBytes { value in
-                    name.withMemoryRebound(to: CChar.self) {
-                        LinuxCalls.fsetxattr(raw, $0.baseAddress!, value.baseAddress, value.count, 0)  // NUL-terminated
-                    }
-                }
+            let status = withName(attribute.name.bytes[...]) { name in
+                attribute.value.withUnsafeBytes { LinuxCalls.fsetxattr(raw, name, $0.baseAddress, $0.count, 0) }
             }
             guard status == 0 else { throw .last }
         }

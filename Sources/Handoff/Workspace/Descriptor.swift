@@ -211,7 +211,7 @@ final class Descriptor: Sendable {
         return UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize)).partialValue
     }
 
-    private func withName<Result>(_ name: ArraySlice<UInt8>, _ body: (UnsafePointer<CChar>) -> Result) -> Result {
+    func withName<Result>(_ name: ArraySlice<UInt8>, _ body: (UnsafePointer<CChar>) -> Result) -> Result {
         precondition(!name.contains(0), "a name is validated before it meets the system")
         return withUnsafeTemporaryAllocation(of: CChar.self, capacity: name.count + 1) { buffer in
             for (index, byte) in name.enumerated() { buffer[index] = CChar(bitPattern: byte) }

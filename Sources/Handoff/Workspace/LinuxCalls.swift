@@ -18,6 +18,8 @@ enum LinuxCalls {
     static let fsetxattr = find(
         "fsetxattr",
         as: (@convention(c) (CInt, UnsafePointer<CChar>, UnsafeRawPointer?, Int, CInt) -> CInt).self)
+    static let fremovexattr = find(
+        "fremovexattr", as: (@convention(c) (CInt, UnsafePointer<CChar>) -> CInt).self)
 
     private static func find<Function>(_ name: String, as type: Function.Type) -> Function {
         guard let address = dlsym(nil, name) else {  // nil is RTLD_DEFAULT

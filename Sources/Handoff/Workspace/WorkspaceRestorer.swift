@@ -1,20 +1,20 @@
-import Glibc
-
 /// Builds the tree a manifest describes, from chunks.
 ///
 /// Manifest and chunks may come from a peer nobody trusts. The manifest is validated first; directories are made and
-/// opened part by part without following links; symbolic links are made last, so none exists while anything is written;
-/// nothing replaces what is there; set-user-ID and set-group-ID are never set; sizes are bounded by the manifest's, and
-/// that by the limits and the room on the disk. All files belong to the process's own user.
+/// opened part by part without following links; symbolic links are made last, so none of the new ones exists while
+/// anything is written; nothing replaces what a stranger put there; set-user-ID and set-group-ID are never set; sizes
+/// are bounded by the manifest's, and that by the limits and the room on the disk. All files belong to the process's
+/// own user.
 ///
-/// Blocks on the disk: not for a loop thread.
+/// A move restores what was copied while the agent ran, verifies it, and once the agent is frozen only updates and
+/// verifies the difference. Blocks on the disk: not for a loop thread.
 public struct WorkspaceRestorer: Sendable {
     private let limits: WorkspaceLimits
     private let freeBytes: @Sendable (String) throws(WorkspaceError) -> UInt64
 
     /// - Parameters:
     ///   - limits: bounds on what is restored, and the room to leave on the disk.
-    ///   - freeBytes: bytes free at a path; statvfs(3) unless replaced.
+    ///   - freeBytes: bytes free at a path; what statvfs(3) says unless replaced.
     public init(
         limits: WorkspaceLimits = WorkspaceLimits(),
         freeBytes: @escaping @Sendable (String) throws(WorkspaceError) -> UInt64 = WorkspaceRestorer.freeBytes(at:)
@@ -33,18 +33,36 @@ public struct WorkspaceRestorer: Sendable {
     public func restore(
         _ manifest: Manifest, from store: ChunkStore, into folder: String
     ) throws(WorkspaceError) {
-        try manifest.validate(limits)
         let root = try Descriptor.folder(folder)
         let isEmpty = try Errno.narrowed(at: folder) { try root.names(limit: 1).isEmpty }
         guard isEmpty else { throw .notEmpty(path: folder) }
-        let needed = Self.neededBytes(for: manifest)
+        try update(folder, from: Manifest(entries: []), to: manifest, from: store)
+    }
+
+    /// Turns a restored workspace into a later one, touching only what differs; on the disk when this returns.
+    ///
+    /// - Parameters:
+    ///   - folder: where `old` was restored; nothing has been written there since.
+    ///   - old: the workspace that stands there.
+    ///   - new: the workspace to come; validated here.
+    ///   - store: must hold every chunk of the files that differ; with those of `old` too, less is written.
+    /// - Throws: the reason. A manifest, link or size refused before the first step leaves the folder as it was; after
+    ///   it, the folder is emptied, and the workspace can be restored from the store.
+    public func update(
+        _ folder: String, from old: Manifest, to new: Manifest, from store: ChunkStore
+    ) throws(WorkspaceError) {
+        try old.validate(limits)
+        try new.validate(limits)
+        let root = try Descriptor.folder(folder)
+        let plan = TreePlan(from: old, to: new)
+        let needed = plan.addedBytes
         let free = try freeBytes(folder)
         guard free >= limits.reservedFreeBytes, needed <= free - limits.reservedFreeBytes else {
             throw .diskFull(path: folder, needed: needed, free: free)
         }
         do throws(WorkspaceError) {
             var builder = TreeBuilder(root: root, store: store)
-            try builder.build(manifest)
+            try builder.carryOut(plan)
             try Errno.narrowed(at: folder) { try root.syncFileSystem() }
         } catch {
             try? TreeRemoval.empty(root)
@@ -55,13 +73,19 @@ public struct WorkspaceRestorer: Sendable {
         }
     }
 
-    /// Reads a restored tree afresh and compares its root.
+    /// Reads a restored tree and compares its root.
     ///
-    /// - Returns: the state of that scan, which serves the chunks of this tree from now on.
+    /// - Parameters:
+    ///   - root: of the manifest that was restored.
+    ///   - previous: what verifying this folder returned before an update; spares what the update did not touch.
+    /// - Returns: the state of this scan, for the next one and to serve the chunks of this tree from now on.
     /// - Throws: ``WorkspaceError/rootMismatch(expected:found:)``, or what the scan throws.
     @discardableResult
-    public func verify(_ root: ChunkID, of folder: String) throws(WorkspaceError) -> ScanState {
-        let (manifest, state) = try WorkspaceScanner(root: folder, limits: limits).scan(mode: .frozen)
+    public func verify(
+        _ root: ChunkID, of folder: String, previous: ScanState? = nil
+    ) throws(WorkspaceError) -> ScanState {
+        // Nobody else writes here, so a live scan is as exact as a frozen one, and its state can be used again.
+        let (manifest, state) = try WorkspaceScanner(root: folder, limits: limits).scan(previous: previous, mode: .live)
         guard manifest.root == root else { throw .rootMismatch(expected: root, found: manifest.root) }
         return state
     }
@@ -70,15 +94,5 @@ public struct WorkspaceRestorer: Sendable {
     public static func freeBytes(at path: String) throws(WorkspaceError) -> UInt64 {
         let folder = try Descriptor.folder(path)
         return try Errno.narrowed(at: path) { try folder.freeBytes() }
-    }
-
-    /// Content without the chunks that become holes, and one block for each name.
-    private static func neededBytes(for manifest: Manifest) -> UInt64 {
-        var needed = UInt64(manifest.entries.count) * TreeBuilder.blockSize
-        for entry in manifest.entries {
-            let holes = UInt64(entry.chunks.count { $0 == TreeBuilder.zeroChunk }) * UInt64(Chunker.maximumSize)
-            needed += entry.size - min(entry.size, holes)
-        }
-        return needed
     }
 }

@@ -40,11 +40,11 @@ import Testing
         ftruncate(sparse, 3 << 20)
         pwrite(sparse, "x", 1, 2 << 20)
         close(sparse)
-        try Descriptor.folder(tree).open(Array("large".utf8)[...], O_RDWR).setAttributes([
+        try Descriptor.folder(tree).open(Array("large".utf8)[...], O_RDWR).replaceAttributes([], by: [
             ExtendedAttribute(name: PathBytes("user.colour"), value: [0, 255, 1]),
             ExtendedAttribute(name: PathBytes("user.empty"), value: []),
         ])
-        try Descriptor.folder(tree + "/a").setAttributes([ExtendedAttribute(name: PathBytes("user.dir"), value: [1])])
+        try Descriptor.folder(tree + "/a").replaceAttributes([], by: [ExtendedAttribute(name: PathBytes("user.dir"), value: [1])])
         setTime(tree + "/small file with spaces\nand a second line", 1_234_567_890, 123_456_789)
         setTime(tree + "/to-small", 1_000_000_000, 1)
         setTime(tree + "/empty", -5, 999_999_999)
