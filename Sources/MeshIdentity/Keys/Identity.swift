@@ -1,0 +1,73 @@
+import CSodium
+
+/// An Ed25519 key pair; the private half never leaves locked memory except through ``withSeed(_:)``.
+public final class Identity: Sendable {
+    /// Size of a seed in bytes.
+    public static let seedSize = 32
+
+    /// The public half.
+    public let publicKey: PublicKey
+    /// The name to send.
+    public let did: DID
+    /// Seed ‖ public key, libsodium's form for signing.
+    private let secretKey: SecretBytes
+
+    /// A fresh random identity.
+    public static func generate() -> Identity {
+        do {
+            return try Identity(seed: SecretBytes(random: seedSize))
+        } catch {
+            preconditionFailure("a random seed was refused: \(error)")
+        }
+    }
+
+    /// The pair of a 32-byte seed.
+    public init(seed: SecretBytes) throws(IdentityError) {
+        guard seed.count == Self.seedSize else { throw .badKey("a seed has 32 bytes, not \(seed.count)") }
+        var publicBytes = [UInt8](repeating: 0, count: PublicKey.size)
+        secretKey = SecretBytes(count: Int(crypto_sign_SECRETKEYBYTES)) { output in
+            seed.withUnsafeBytes { seed in
+                _ = crypto_sign_seed_keypair(
+                    &publicBytes, output.bindMemory(to: UInt8.self).baseAddress!,
+                    seed.bindMemory(to: UInt8.self).baseAddress!)
+            }
+        }
+        publicKey = try PublicKey(bytes: publicBytes)
+        did = publicKey.did
+    }
+
+    /// The kars name.
+    public var amid: String { publicKey.amid }
+
+    /// Ed25519 signature, 64 bytes.
+    public func sign(_ message: [UInt8]) -> [UInt8] {
+        secretKey.withUnsafeBytes { secretKey in
+            [UInt8](unsafeUninitializedCapacity: PublicKey.signatureSize) { output, count in
+                crypto_sign_detached(
+                    output.baseAddress!, nil, message, UInt64(message.count),
+                    secretKey.bindMemory(to: UInt8.self).baseAddress!)
+                count = PublicKey.signatureSize
+            }
+        }
+    }
+
+    /// Signs the UTF-8 of a text.
+    public func sign(_ text: String) -> [UInt8] { sign(Array(text.utf8)) }
+
+    /// Lends the 32-byte seed; the pointer must not leave `body`.
+    public func withSeed<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+        try secretKey.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0.prefix(Self.seedSize))) }
+    }
+
+    /// The X25519 pair of this identity (AgentMesh wire §1). The caller wipes its private half.
+    func x25519() -> X25519KeyPair {
+        var privateKey = [UInt8](repeating: 0, count: X25519.keySize)
+        secretKey.withUnsafeBytes { secretKey in
+            _ = crypto_sign_ed25519_sk_to_curve25519(&privateKey, secretKey.bindMemory(to: UInt8.self).baseAddress!)
+        }
+        guard let pair = X25519KeyPair(privateKey: privateKey) else {
+            preconditionFailure("an identity has no X25519 image")
+        }
+        return pair
+    }
+}

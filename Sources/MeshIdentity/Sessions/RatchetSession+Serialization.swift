@@ -1,0 +1,208 @@
+/// The stored form (AgentMesh wire §4): one JSON object in hex, with `associated_data` and `peer` beside the
+/// state, and `skipped_order` where the age of skipped keys matters. It holds keys: store it sealed.
+extension RatchetSession {
+    /// Largest stored session that is read: 2,000 skipped keys take about 430 KiB.
+    static let maximumSerializedSize = 1 << 20
+
+    /// The stored form, in UTF-8.
+    public func serialized() -> [UInt8] {
+        var text: [UInt8] = []
+        text.reserveCapacity(1200 + state.skipped.count * 220)
+        text.append(UInt8(ascii: "{"))
+        text.appendHexField("associated_data", associatedData)
+        text.append(UInt8(ascii: ","))
+        text.appendName("peer")
+        appendJSONString(peer, to: &text)
+        text.append(UInt8(ascii: ","))
+        state.append(to: &text)
+        if let alternate {
+            text.append(UInt8(ascii: ","))
+            text.appendName("alternate")
+            text.append(UInt8(ascii: "{"))
+            alternate.append(to: &text)
+            text.append(UInt8(ascii: "}"))
+        }
+        text.append(UInt8(ascii: "}"))
+        return text
+    }
+
+    /// Reads a stored session, with either spelling of the counters; lengths are checked.
+    public init(serialized bytes: [UInt8]) throws(SessionError) {
+        guard bytes.count <= Self.maximumSerializedSize else { throw .damaged("\(bytes.count) bytes") }
+        do {
+            let stored = try JSONCoding.decode(StoredSession.self, from: bytes)
+            self.init(
+                peer: stored.peer, associatedData: stored.associatedData, state: stored.state,
+                alternate: stored.alternate)
+        } catch {
+            throw .damaged(JSONCoding.reason(of: error))
+        }
+    }
+}
+
+extension RatchetState {
+    /// The members of the state's object, without its braces.
+    func append(to text: inout [UInt8]) {
+        text.appendHexField("chain_key_recv", receivingChain)
+        text.append(UInt8(ascii: ","))
+        text.appendHexField("chain_key_send", sendingChain)
+        text.append(UInt8(ascii: ","))
+        text.appendHexField("dh_remote_public", remote)
+        text.append(UInt8(ascii: ","))
+        text.appendHexField("dh_self_private", selfPair.privateKey)
+        text.append(UInt8(ascii: ","))
+        text.appendHexField("dh_self_public", selfPair.publicKey)
+        for (name, value) in [
+            ("previous_send_chain_length", previousSent), ("recv_message_number", received),
+            ("send_message_number", sent),
+        ] {
+            text.append(UInt8(ascii: ","))
+            text.appendName(name)
+            text.append(contentsOf: String(value).utf8)
+        }
+        text.append(UInt8(ascii: ","))
+        text.appendHexField("root_key", root)
+        text.append(UInt8(ascii: ","))
+        text.appendName("skipped_keys")
+        text.append(UInt8(ascii: "{"))
+        for (index, position) in skipped.order.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            text.appendPosition(position)
+            text.append(UInt8(ascii: ":"))
+            text.appendHex(skipped[position] ?? [])
+        }
+        text.append(UInt8(ascii: "}"))
+        guard skipped.count > 1 else { return }
+        text.append(UInt8(ascii: ","))
+        text.appendName("skipped_order")
+        text.append(UInt8(ascii: "["))
+        for (index, position) in skipped.order.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            text.appendPosition(position)
+        }
+        text.append(UInt8(ascii: "]"))
+    }
+}
+
+/// A session as JSON has it.
+private struct StoredSession: Decodable {
+    let peer: String
+    let associatedData: [UInt8]
+    let state: RatchetState
+    let alternate: RatchetState?
+
+    private enum CodingKeys: String, CodingKey {
+        case peer, alternate
+        case associatedData = "associated_data"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.container(keyedBy: CodingKeys.self)
+        peer = try object.decodeText(.peer, limit: 256)
+        guard let data = Hex.decode(try object.decodeText(.associatedData, limit: 2048)), data.count >= 64 else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .associatedData, in: object, debugDescription: "not hex of two keys and names")
+        }
+        associatedData = data
+        state = try StoredState(from: decoder).state
+        alternate = try object.decodeIfPresent(StoredState.self, forKey: .alternate)?.state
+    }
+}
+
+/// A ratchet state as JSON has it.
+struct StoredState: Decodable {
+    let state: RatchetState
+
+    private enum CodingKeys: String, CodingKey {
+        case selfPrivate = "dh_self_private"
+        case selfPublic = "dh_self_public"
+        case remotePublic = "dh_remote_public"
+        case root = "root_key"
+        case sendingChain = "chain_key_send"
+        case receivingChain = "chain_key_recv"
+        case sent = "send_message_number"
+        case received = "recv_message_number"
+        case previousSent = "previous_send_chain_length"
+        case sentShort = "n_send"
+        case receivedShort = "n_recv"
+        case previousSentShort = "pn"
+        case skippedKeys = "skipped_keys"
+        case skippedOrder = "skipped_order"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.container(keyedBy: CodingKeys.self)
+        func bad(_ key: CodingKeys) -> DecodingError {
+            .dataCorruptedError(forKey: key, in: object, debugDescription: "not as it was stored")
+        }
+        func key(_ name: CodingKeys) throws -> [UInt8]? {
+            guard let text = try object.decodeTextIfPresent(name, limit: 64) else { return nil }
+            guard let bytes = Hex.decode(text), bytes.count == 32 else { throw bad(name) }
+            return bytes
+        }
+        func neededKey(_ name: CodingKeys) throws -> [UInt8] {
+            guard let bytes = try key(name) else { throw bad(name) }
+            return bytes
+        }
+        func counter(_ name: CodingKeys, or short: CodingKeys) throws -> UInt32 {
+            try object.decode(UInt32.self, forKey: object.contains(name) ? name : short)
+        }
+        guard let pair = X25519KeyPair(privateKey: try neededKey(.selfPrivate)),
+            try neededKey(.selfPublic) == pair.publicKey
+        else { throw bad(.selfPublic) }
+
+        let stored = try object.decodeIfPresent([String: String].self, forKey: .skippedKeys) ?? [:]
+        guard stored.count <= RatchetSession.maximumKept else { throw bad(.skippedKeys) }
+        // Where another implementation stored the session, the age of its keys is not known: any order will do.
+        let order = try object.decodeIfPresent([String].self, forKey: .skippedOrder) ?? stored.keys.sorted()
+        var skipped = SkippedKeys()
+        for text in order {
+            guard let position = SkippedKeys.Position(text: text), let hex = stored[text],
+                let messageKey = Hex.decode(hex), messageKey.count == 32
+            else { throw bad(.skippedKeys) }
+            skipped.keep(messageKey, at: position, limit: RatchetSession.maximumKept)
+        }
+        guard skipped.count == stored.count else { throw bad(.skippedOrder) }
+
+        state = RatchetState(
+            selfPair: pair, remote: try key(.remotePublic), root: try neededKey(.root),
+            sendingChain: try key(.sendingChain), receivingChain: try key(.receivingChain),
+            sent: try counter(.sent, or: .sentShort), received: try counter(.received, or: .receivedShort),
+            previousSent: try counter(.previousSent, or: .previousSentShort), skipped: skipped)
+    }
+}
+
+extension SkippedKeys.Position {
+    /// Reads `<dh hex>:<n>`.
+    fileprivate init?(text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let dh = Hex.decode(String(parts[0])), dh.count == 32, let n = UInt32(parts[1]) else {
+            return nil
+        }
+        self.init(dh: dh, n: n)
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func appendName(_ name: String) {
+        append(UInt8(ascii: "\""))
+        append(contentsOf: name.utf8)
+        append(contentsOf: "\":".utf8)
+    }
+    fileprivate mutating func appendHex(_ bytes: [UInt8]) {
+        append(UInt8(ascii: "\""))
+        Hex.append(bytes, to: &self)
+        append(UInt8(ascii: "\""))
+    }
+    fileprivate mutating func appendHexField(_ name: String, _ bytes: [UInt8]?) {
+        appendName(name)
+        if let bytes { appendHex(bytes) } else { append(contentsOf: "null".utf8) }
+    }
+    fileprivate mutating func appendPosition(_ position: SkippedKeys.Position) {
+        append(UInt8(ascii: "\""))
+        Hex.append(position.dh, to: &self)
+        append(UInt8(ascii: ":"))
+        append(contentsOf: String(position.n).utf8)
+        append(UInt8(ascii: "\""))
+    }
+}

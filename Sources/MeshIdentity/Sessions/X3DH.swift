@@ -1,0 +1,87 @@
+/// The handshake that starts a session with a peer who may be offline (AgentMesh wire §3).
+public enum X3DH {
+    /// Starts a session towards the owner of `bundle`.
+    ///
+    /// - Parameters:
+    ///   - from: the own DID as it will stand in the KNOCK.
+    ///   - to: the peer's DID as it will stand in the KNOCK; the bundle must be its.
+    public static func initiate(
+        identity: Identity, bundle: PrekeyBundle, from: String, to: String
+    ) throws(SessionError) -> (RatchetSession, Establishment) {
+        try initiate(
+            identity: identity, bundle: bundle, from: from, to: to, ephemeral: .generate(), ratchet: .generate())
+    }
+
+    static func initiate(
+        identity: Identity, bundle: PrekeyBundle, from: String, to: String, ephemeral: X25519KeyPair,
+        ratchet: X25519KeyPair
+    ) throws(SessionError) -> (RatchetSession, Establishment) {
+        guard let peer = try? DID(parsing: to) else { throw .otherIdentity }
+        try bundle.verify(for: peer)
+        let own = identity.x25519()
+        var agreements = [
+            (own, bundle.signedPreKey.publicKey), (ephemeral, bundle.identityKey),
+            (ephemeral, bundle.signedPreKey.publicKey),
+        ]
+        if let oneTime = bundle.oneTimePreKey { agreements.append((ephemeral, oneTime.publicKey)) }
+        var secret = try sharedSecret(agreements)
+        defer { secret.wipe() }
+        let data = associatedData(from: from, to: to, initiator: own.publicKey, responder: bundle.identityKey)
+        let state = try RatchetState(initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
+        return (
+            RatchetSession(peer: to, associatedData: data, state: state),
+            Establishment(ik: own.publicKey, ek: ephemeral.publicKey, otk: bundle.oneTimePreKey?.keyID)
+        )
+    }
+
+    /// Builds the session that an initiator started.
+    ///
+    /// A one-time prekey that was used is gone from `prekeys` afterwards: store both before acting on the session.
+    /// Where a previous signed prekey is still honoured, the session's first message decides which one the
+    /// initiator took. That `establishment.ik` is the sender's key is for the caller to check
+    /// (``KnockFrame/verify(key:)``).
+    ///
+    /// - Parameters:
+    ///   - from: the peer's DID as it stands in the KNOCK.
+    ///   - to: the own DID as it stands in the KNOCK.
+    /// - Throws: `prekeys` is then as it was.
+    public static func respond(
+        identity: Identity, prekeys: inout PrekeyStore, establishment: Establishment, from: String, to: String
+    ) throws(SessionError) -> RatchetSession {
+        guard let own = try? DID(parsing: to), own.names(identity.publicKey) else { throw .otherIdentity }
+        var oneTime: X25519KeyPair?
+        if let id = establishment.otk {
+            guard let pair = prekeys.oneTimePair(id: id) else { throw .unknownOneTimePrekey(id) }
+            oneTime = pair
+        }
+        let pair = identity.x25519()
+        let data = associatedData(from: from, to: to, initiator: establishment.ik, responder: pair.publicKey)
+        var states: [RatchetState] = []
+        for signed in prekeys.signedPairs {
+            var agreements = [(signed, establishment.ik), (pair, establishment.ek), (signed, establishment.ek)]
+            if let oneTime { agreements.append((oneTime, establishment.ek)) }
+            states.append(RatchetState(responder: signed, secret: try sharedSecret(agreements)))
+        }
+        if let id = establishment.otk { _ = prekeys.takeOneTime(id: id) }
+        return RatchetSession(
+            peer: from, associatedData: data, state: states[0], alternate: states.count > 1 ? states[1] : nil)
+    }
+
+    static func associatedData(from: String, to: String, initiator: [UInt8], responder: [UInt8]) -> [UInt8] {
+        Array("\(from)|\(to)".utf8) + initiator + responder
+    }
+
+    /// HKDF over 32 bytes of 0xFF and the Diffie-Hellman outputs (AgentMesh wire §2).
+    static func sharedSecret(_ agreements: [(X25519KeyPair, [UInt8])]) throws(SessionError) -> [UInt8] {
+        var material = [UInt8](repeating: 0xFF, count: 32)
+        material.reserveCapacity(32 * 5)
+        defer { material.wipe() }
+        for (pair, remote) in agreements {
+            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else { throw .weakKey }
+            material += output
+            output.wipe()
+        }
+        return HKDF.derive(
+            salt: [UInt8](repeating: 0, count: 32), key: material, label: "AgentMesh_X3DH_v1", count: 32)
+    }
+}
