@@ -15,7 +15,7 @@ struct Lineage: Sendable, Equatable {
 }
 
 /// A verified write of a home record, carried out only if the epoch before it is still the present one.
-struct HomeWrite: Sendable {
+struct HomeWrite: Sendable, Equatable {
     let rootKey: PublicKey
     let epoch: Int
     let home: DID
