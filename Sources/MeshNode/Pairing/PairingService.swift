@@ -123,7 +123,7 @@ public final class PairingService: Sendable {
     /// Redeems a token at the peer that made it, through `send` into the session with the pinned key.
     public func accept(
         _ request: AcceptPairing, now: Date = Date(),
-        send: @Sendable (PairRequest, PeerIdentity) async throws -> Void
+        send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
     ) async throws -> Pairing {
         let token: PairingToken
         do {
