@@ -50,7 +50,7 @@ let package = Package(
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "Relay", "Registry", "MeshNode", "Handoff", "ReferenceAgent"],
+            dependencies: ["CommandTree", "Relay", "Registry", "MeshNode", "Handoff", "ReferenceAgent", "Sandboxes"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
@@ -68,7 +68,7 @@ let package = Package(
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry"]),
         tests("Handoff", []),
-        tests("CommandTree", []),
+        tests("CommandTree", [], resources: [.copy("Snapshots")]),
         tests("kars", ["Transport", "MeshIdentity", "MeshNode"]),
     ]
 )

@@ -1,0 +1,77 @@
+import Synchronization
+
+/// An open WebSocket, on a server or a client.
+public final class WebSocket: Sendable {
+    /// Unique within the process.
+    public let id: UInt64
+    /// The loop whose thread serves it.
+    public let loop: EventLoop
+    /// The peer's address; "unix" on a Unix socket.
+    public let remoteAddress: String
+    private let outbox: Mutex<Outbox>
+    private let link: any WebSocketLink
+
+    private static let nextID = Atomic<UInt64>(1)
+
+    init(loop: EventLoop, remoteAddress: String, maximumQueuedBytes: Int, link: any WebSocketLink) {
+        id = Self.nextID.wrappingAdd(1, ordering: .relaxed).oldValue
+        self.loop = loop
+        self.remoteAddress = remoteAddress
+        self.link = link
+        outbox = Mutex(Outbox(maximumBytes: maximumQueuedBytes))
+    }
+
+    /// Queues a message; from any thread, in order for each caller's thread.
+    ///
+    /// Dropped after a close. When more than the bound of ``ServerLimits/maximumQueuedBytes`` waits, the
+    /// queue is dropped and the socket closes with 1013 (try again later).
+    public func send(_ bytes: [UInt8], isText: Bool = true) {
+        bytes.withUnsafeBytes { send(copying: $0, isText: isText) }
+    }
+
+    /// As ``send(_:isText:)``, from memory the caller keeps.
+    public func send(copying bytes: UnsafeRawBufferPointer, isText: Bool = true) {
+        let frame = OutgoingMessage(copying: bytes, isText: isText)
+        if outbox.withLock({ $0.append(frame) }) { requestFlush() }
+    }
+
+    /// Bytes of payload waiting to be written.
+    public var queuedBytes: Int { outbox.withLock { $0.queuedBytes } }
+
+    /// Closes after what is queued is written; from any thread, only the first close counts.
+    ///
+    /// - Parameter reason: cut to 123 bytes (RFC 6455 §5.5); with 1012 to 1014 it is preceded by the
+    ///   registered name of the code.
+    public func close(code: Int, reason: String = "") {
+        if outbox.withLock({ $0.close(code: code, reason: reason) }) { requestFlush() }
+    }
+
+    /// Holds the peer back; from any thread.
+    public func pauseReading() { onLoop { $0.setReading(false) } }
+
+    /// Lets the peer send again; from any thread.
+    public func resumeReading() { onLoop { $0.setReading(true) } }
+
+    /// What the loop writes next, if anything.
+    func takeNext() -> Outbox.Next { outbox.withLock { $0.takeNext() } }
+
+    /// Nothing can be written any more.
+    func markClosed() { outbox.withLock { $0.markClosed() } }
+
+    private func requestFlush() { onLoop { $0.requestWritable() } }
+
+    private func onLoop(_ body: @escaping @Sendable (any WebSocketLink) -> Void) {
+        if loop.isOnLoop { body(link) } else { loop.execute { [link] in body(link) } }
+    }
+}
+
+extension WebSocket: Hashable {
+    public static func == (one: WebSocket, other: WebSocket) -> Bool { one === other }
+    public func hash(into hasher: inout Hasher) { hasher.combine(id) }
+}
+
+/// The connection under a WebSocket; every call comes on its loop's thread.
+protocol WebSocketLink: AnyObject, Sendable {
+    func requestWritable()
+    func setReading(_ isReading: Bool)
+}
