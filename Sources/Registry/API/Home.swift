@@ -1,0 +1,66 @@
+import FoundationEssentials
+import MeshIdentity
+import Transport
+
+/// Where an agent lives: one home, moved by compare-and-set (design decision 4).
+///
+/// A write needs no `Authorization` header, its body is signed; and no replay check, an epoch is written once.
+extension RegistryAPI {
+    func home(of did: String) async throws -> HTTPResponse {
+        guard let did = try? DID(parsing: did), let lineage = try await store.lineage(of: did) else {
+            throw Refusal.missing("no home is recorded for this agent")
+        }
+        return .json(lineage.record)
+    }
+
+    func homeHistory(of did: String, _ request: HTTPRequest) async throws -> HTTPResponse {
+        let (limit, offset) = try page(of: request)
+        guard let did = try? DID(parsing: did),
+            let history = try await store.homeHistory(of: did, limit: limit, offset: offset)
+        else { throw Refusal.missing("no home is recorded for this agent") }
+        return .json(history)
+    }
+
+    func move(_ text: String, _ request: HTTPRequest) async throws -> HTTPResponse {
+        guard let did = try? DID(parsing: text) else { throw Refusal.missing("agent not found") }
+        let update = try body(HomeUpdate.self, of: request)
+        let lineage = try await store.lineage(of: did)
+        // Without a lineage the agent itself starts one; with one it need not be registered any more.
+        let rootKey: PublicKey
+        if let lineage { rootKey = lineage.rootKey } else { rootKey = try await registered(text).key }
+        let write: HomeWrite
+        switch try HomeDecision.make(update, rootKey: rootKey, lineage: lineage, now: now()) {
+        case .alreadyWritten(let record): return .json(record)
+        case .write(let verified): write = verified
+        case .late:
+            counts.homeConflicts.add()
+            throw conflict(present: lineage?.record)
+        }
+        switch try await store.write(write, now: now()) {
+        case .written(let record):
+            counts.homeMoves.add()
+            logger.info(
+                "home written", ["agent": record.agent, "did": record.did, "home": record.home, "epoch": record.epoch])
+            return .json(record)
+        case .conflict:
+            // An exact twin of this write may have been the first; then this one reads as its repetition.
+            let present = try await store.lineage(of: write.rootKey.did)
+            if case .alreadyWritten(let record) = try? HomeDecision.make(
+                update, rootKey: rootKey, lineage: present, now: now())
+            {
+                return .json(record)
+            }
+            counts.homeConflicts.add()
+            throw conflict(present: present?.record)
+        case .homeNotRegistered: throw Refusal.unacceptable("home is not a registered agent")
+        case .successorNotRegistered: throw Refusal.unacceptable("the successor is not a registered agent")
+        case .successorTaken:
+            throw Refusal.unacceptable("the successor's key belongs to an agent with a home already")
+        }
+    }
+
+    private func conflict(present: HomeRecord?) -> Refusal {
+        let next = (present?.epoch ?? 0) + 1
+        return Refusal(status: 409, detail: "another write was first; the next epoch is \(next)", home: present)
+    }
+}

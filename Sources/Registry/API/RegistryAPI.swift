@@ -1,0 +1,105 @@
+import FoundationEssentials
+import MeshIdentity
+import Observability
+import Transport
+
+/// The registry's REST interface without its sockets: a request in, an answer out (AgentMesh wire §7).
+struct RegistryAPI: Sendable {
+    let store: any RegistryStore
+    let limits: RegistryLimits
+    let now: @Sendable () -> Date
+    let logger: Logger
+    let counts: RegistryMetrics
+    let health: Health
+    let requestRates: TokenBuckets
+    let prekeyRates: TokenBuckets
+    let replays: ReplayWindow
+
+    init(
+        store: any RegistryStore, limits: RegistryLimits, logger: Logger, metrics: Metrics, health: Health,
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) {
+        self.store = store
+        self.limits = limits
+        self.now = now
+        self.logger = logger
+        self.health = health
+        counts = RegistryMetrics(metrics)
+        requestRates = TokenBuckets(
+            burst: limits.requestBurst, refillPerSecond: limits.requestsPerSecond,
+            maximumKeys: limits.maximumTrackedAddresses)
+        prekeyRates = TokenBuckets(
+            burst: limits.prekeyBurst, refillPerSecond: 1 / max(limits.prekeyRefillInterval.inSeconds, 0.001),
+            maximumKeys: limits.maximumTrackedAddresses)
+        replays = ReplayWindow(maximumRequests: limits.maximumRememberedRequests)
+    }
+
+    /// Answers every request; what went wrong inside stands in the log only.
+    func handle(_ request: HTTPRequest) async -> HTTPResponse {
+        // Probes come often and from few addresses; they are neither limited nor counted.
+        if request.method == "GET", let answer = health.answer(path: request.path) {
+            return .text(answer.body, status: answer.status, contentType: answer.contentType)
+        }
+        let response: HTTPResponse
+        do {
+            response = try await answer(request)
+        } catch let refusal as Refusal {
+            response = refusal.response
+        } catch {
+            counts.failures.add()
+            logger.error(
+                "request failed",
+                ["method": request.method, "path": request.path, "reason": String(describing: error)])
+            response = Refusal(status: 500, detail: "internal error").response
+        }
+        counts.answered(response.status)
+        logger.debug(
+            "request", ["method": request.method, "path": request.path, "status": response.status])
+        return response
+    }
+
+    private func answer(_ request: HTTPRequest) async throws -> HTTPResponse {
+        guard requestRates.take(AddressKey.make(request.remoteAddress), now: now()) else {
+            counts.rateLimited.add()
+            throw Refusal(
+                status: 429, detail: "too many requests from this address", headers: ["retry-after": "1"])
+        }
+        guard request.body.count <= limits.maximumBodyBytes else {
+            throw Refusal(status: 413, detail: "a body has at most \(limits.maximumBodyBytes) bytes")
+        }
+        guard let route = Route(path: request.path) else { throw Refusal.missing("no such resource") }
+        guard route.methods.contains(request.method) else {
+            throw Refusal(
+                status: 405, detail: "method not allowed", headers: ["allow": route.methods.joined(separator: ", ")])
+        }
+        let isGet = request.method == "GET"
+        switch route {
+        case .health: return healthSummary()
+        case .agents: return try await register(request)
+        case .agent(let did):
+            return isGet ? try await agent(named: did) : try await deregister(did, request)
+        case .prekeys(let did):
+            return isGet ? try await fetchPrekeys(did, request) : try await uploadPrekeys(did, request)
+        case .presence(let did): return try await presence(of: did)
+        case .heartbeat(let did): return try await heartbeat(of: did, request)
+        case .reputation(let did): return try await rate(did, request)
+        case .sessionReputation: return try await rateSession(request)
+        case .home(let did): return isGet ? try await home(of: did) : try await move(did, request)
+        case .homeHistory(let did): return try await homeHistory(of: did, request)
+        case .discovery: return try await discover(request)
+        case .verification: throw Refusal(status: 503, detail: "identity verification is not configured")
+        case .oauthProviders: return .json(["providers": [String]()])
+        case .oauthAuthorization: throw Refusal(status: 503, detail: "no OAuth provider is configured")
+        }
+    }
+
+    private func healthSummary() -> HTTPResponse {
+        struct Summary: Encodable {
+            let status: String
+            let service = "agentmesh-registry"
+            let entra_verify_enabled = false
+        }
+        let isReady = health.isReady
+        return .json(Summary(status: isReady ? "ok" : "unavailable"), status: isReady ? 200 : 503)
+    }
+}

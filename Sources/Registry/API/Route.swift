@@ -1,0 +1,91 @@
+/// The registry's resources (AgentMesh wire §7, and ours below `home`). A DID is still text here.
+enum Route: Equatable {
+    case health
+    case agents
+    case agent(String)
+    case prekeys(String)
+    case presence(String)
+    case heartbeat(String)
+    case reputation(String)
+    case home(String)
+    case homeHistory(String)
+    case sessionReputation
+    case verification
+    case discovery
+    case oauthProviders
+    case oauthAuthorization
+
+    /// Longest path read, in bytes.
+    static let maximumPathBytes = 1024
+
+    /// Finds the resource of a percent-encoded path; nil when there is none.
+    init?(path: String) {
+        guard path.utf8.count <= Self.maximumPathBytes, path.utf8.first == UInt8(ascii: "/") else { return nil }
+        var parts: [String] = []
+        for part in path.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false) {
+            guard let part = Self.decoded(part) else { return nil }
+            parts.append(part)
+        }
+        if parts == ["health"] {
+            self = .health
+            return
+        }
+        guard parts.count > 1, parts.removeFirst() == "v1" else { return nil }
+        switch (parts[0], parts.count) {
+        case ("agents", 1): self = .agents
+        case ("agents", 2): self = .agent(parts[1])
+        case ("agents", 3):
+            switch parts[2] {
+            case "prekeys": self = .prekeys(parts[1])
+            case "presence": self = .presence(parts[1])
+            case "heartbeat": self = .heartbeat(parts[1])
+            case "reputation": self = .reputation(parts[1])
+            case "home": self = .home(parts[1])
+            default: return nil
+            }
+        case ("agents", 4) where parts[2...] == ["home", "history"]: self = .homeHistory(parts[1])
+        case ("discover", 1): self = .discovery
+        case ("registry", 2) where parts[1] == "verify": self = .verification
+        case ("registry", 3) where parts[1...] == ["reputation", "session"]: self = .sessionReputation
+        case ("auth", 3) where parts[1...] == ["oauth", "providers"]: self = .oauthProviders
+        case ("auth", 3) where parts[1...] == ["oauth", "authorize"]: self = .oauthAuthorization
+        default: return nil
+        }
+    }
+
+    /// What may be done with it, as an `Allow` field lists it.
+    var methods: [String] {
+        switch self {
+        case .health, .presence, .discovery, .oauthProviders, .homeHistory: ["GET"]
+        case .agents, .heartbeat, .reputation, .sessionReputation, .verification, .oauthAuthorization: ["POST"]
+        case .agent: ["GET", "DELETE"]
+        case .prekeys, .home: ["GET", "PUT"]
+        }
+    }
+
+    /// Decodes `%XX`; nil when malformed or not UTF-8.
+    private static func decoded(_ text: Substring.UTF8View) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.popFirst().flatMap(nibble), let low = rest.popFirst().flatMap(nibble) else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func nibble(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case 0x30...0x39: byte - 0x30
+        case 0x41...0x46: byte - 0x37
+        case 0x61...0x66: byte - 0x57
+        default: nil
+        }
+    }
+}

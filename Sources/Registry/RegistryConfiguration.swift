@@ -1,0 +1,33 @@
+import Transport
+
+/// How a registry runs.
+public struct RegistryConfiguration: Sendable {
+    /// Where it listens; port 0 lets the kernel pick.
+    public var endpoint: Endpoint
+    /// Folder of the database; created with mode 0700.
+    public var dataFolder: String
+    /// Needed to listen beyond loopback, unless ``allowPlaintext``.
+    public var tls: ServerTLS?
+    /// Allows a listener beyond loopback without TLS, for registries behind a proxy that speaks it.
+    public var allowPlaintext: Bool
+    /// Loop threads.
+    public var threads: Int
+    public var limits: RegistryLimits
+
+    public init(
+        endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 8080), dataFolder: String, tls: ServerTLS? = nil,
+        allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits()
+    ) {
+        self.endpoint = endpoint
+        self.dataFolder = dataFolder
+        self.tls = tls
+        self.allowPlaintext = allowPlaintext
+        self.threads = threads
+        self.limits = limits
+    }
+
+    /// - Throws: ``RegistryError/plaintextBeyondLoopback(_:)``.
+    func validate() throws(RegistryError) {
+        guard endpoint.isLoopback || tls != nil || allowPlaintext else { throw .plaintextBeyondLoopback(endpoint) }
+    }
+}

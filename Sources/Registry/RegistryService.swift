@@ -1,0 +1,96 @@
+import Dispatch
+import FoundationEssentials
+import Observability
+import Synchronization
+import Transport
+
+/// The AgentMesh registry: identities, prekeys, discovery, presence, reputation and home records over HTTP
+/// (AgentMesh wire §7, design decisions 3 and 4).
+public final class RegistryService: Sendable {
+    private struct Running {
+        let server: Server
+        let loops: [EventLoop]
+    }
+
+    private enum State {
+        case idle, starting, running(Running), stopped
+    }
+
+    private let configuration: RegistryConfiguration
+    private let store: any RegistryStore
+    private let api: RegistryAPI
+    private let logger: Logger
+    private let health: Health
+    private let state = Mutex(State.idle)
+
+    /// Opens the store, which blocks until it is checked and up to date.
+    ///
+    /// - Throws: ``RegistryError/plaintextBeyondLoopback(_:)``; a `StorageError`, also when another registry uses the
+    ///   folder.
+    public init(
+        configuration: RegistryConfiguration, logger: Logger, metrics: Metrics, health: Health
+    ) throws {
+        try configuration.validate()
+        self.configuration = configuration
+        self.logger = logger
+        self.health = health
+        store = try SQLiteRegistryStore(folder: configuration.dataFolder)
+        api = RegistryAPI(
+            store: store, limits: configuration.limits, logger: logger, metrics: metrics, health: health)
+    }
+
+    /// Listens and returns where, with the port the kernel picked. A service starts once.
+    public func start() async throws -> Endpoint {
+        try state.withLock { state in
+            guard case .idle = state else { throw RegistryError.cannotStart("it was started before") }
+            state = .starting
+        }
+        var loops: [EventLoop] = []
+        do {
+            for number in 0..<max(1, configuration.threads) {
+                loops.append(try EventLoop(name: "registry-\(number)"))
+            }
+            var limits = ServerLimits()
+            limits.maximumBodyBytes = configuration.limits.maximumBodyBytes
+            let api = self.api
+            let server = try await Server(
+                loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
+                http: { await api.handle($0) })
+            state.withLock { $0 = .running(Running(server: server, loops: loops)) }
+            health.becomeReady()
+            logger.info("registry listens", ["endpoint": server.endpoint])
+            return server.endpoint
+        } catch {
+            state.withLock { $0 = .idle }
+            await Self.offPool { [loops] in for loop in loops { loop.shutdown() } }
+            throw error
+        }
+    }
+
+    /// Finishes requests under way, closes all connections and the store. Idempotent; a stopped service stays so.
+    public func stop() async {
+        health.becomeUnready("stopping")
+        let running: Running? = state.withLock { state in
+            defer { state = .stopped }
+            if case .running(let running) = state { return running }
+            return nil
+        }
+        await running?.server.close()
+        let store = self.store
+        await Self.offPool {
+            for loop in running?.loops ?? [] { loop.shutdown() }
+            store.close()
+        }
+        if running != nil { logger.info("registry stopped") }
+    }
+
+    /// Runs what joins threads on a thread that may block.
+    private static func offPool(_ work: @escaping @Sendable () -> Void) async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                work()
+                continuation.resume()
+            }
+        }
+    }
+}

@@ -1,0 +1,78 @@
+import Storage
+
+/// The history of the registry's tables. DIDs are the first 16 bytes of SHA-256 of the key, times are milliseconds.
+enum RegistrySchema {
+    static let migrations = [
+        Migration(
+            1,
+            """
+            CREATE TABLE agent (
+                id INTEGER PRIMARY KEY,
+                did BLOB NOT NULL UNIQUE,
+                key BLOB NOT NULL,
+                capabilities TEXT NOT NULL,
+                metadata TEXT NOT NULL,
+                registered_at INTEGER NOT NULL,
+                last_seen INTEGER NOT NULL,
+                heartbeat_at INTEGER,
+                reputation REAL NOT NULL,
+                successful INTEGER NOT NULL DEFAULT 0,
+                failed INTEGER NOT NULL DEFAULT 0,
+                timeout INTEGER NOT NULL DEFAULT 0,
+                last_session_at INTEGER,
+                tier TEXT NOT NULL,
+                verified_app_id TEXT,
+                verified_tenant_id TEXT,
+                verified_at INTEGER
+            );
+            CREATE TABLE capability (
+                name TEXT NOT NULL,
+                agent INTEGER NOT NULL REFERENCES agent(id) ON DELETE CASCADE,
+                PRIMARY KEY (name, agent)
+            ) WITHOUT ROWID;
+            CREATE INDEX capability_agent ON capability(agent);
+
+            CREATE TABLE prekeys (
+                agent INTEGER PRIMARY KEY REFERENCES agent(id) ON DELETE CASCADE,
+                identity_key BLOB NOT NULL,
+                signed_id INTEGER NOT NULL,
+                signed_key BLOB NOT NULL,
+                signature BLOB NOT NULL
+            );
+            CREATE TABLE one_time_prekey (
+                position INTEGER PRIMARY KEY AUTOINCREMENT,
+                agent INTEGER NOT NULL REFERENCES agent(id) ON DELETE CASCADE,
+                id INTEGER NOT NULL,
+                key BLOB NOT NULL,
+                used INTEGER NOT NULL DEFAULT 0,
+                UNIQUE (agent, key)
+            );
+            CREATE INDEX one_time_prekey_used ON one_time_prekey(agent, used, position);
+            CREATE INDEX one_time_prekey_id ON one_time_prekey(agent, id);
+
+            CREATE TABLE session_report (
+                session TEXT NOT NULL,
+                reporter BLOB NOT NULL,
+                reported_at INTEGER NOT NULL,
+                PRIMARY KEY (session, reporter)
+            ) WITHOUT ROWID;
+            CREATE INDEX session_report_time ON session_report(reported_at);
+
+            CREATE TABLE lineage_member (
+                did BLOB PRIMARY KEY,
+                key BLOB NOT NULL,
+                root BLOB NOT NULL
+            ) WITHOUT ROWID;
+            CREATE TABLE home (
+                root BLOB NOT NULL,
+                epoch INTEGER NOT NULL,
+                home BLOB NOT NULL,
+                home_key BLOB NOT NULL,
+                did BLOB NOT NULL,
+                certificate TEXT,
+                updated_at INTEGER NOT NULL,
+                PRIMARY KEY (root, epoch)
+            ) WITHOUT ROWID;
+            """)
+    ]
+}

@@ -1,0 +1,48 @@
+import FoundationEssentials
+import MeshIdentity
+
+/// What a registry keeps. Every change is durable when its call returns (design decision 8).
+///
+/// A DID in any form finds the row of its key; a DID whose digest the key does not have finds nothing.
+protocol RegistryStore: Sendable {
+    func agent(_ did: DID) async throws -> AgentRecord?
+    func insert(_ agent: AgentRecord, limit: Int) async throws -> InsertOutcome
+    /// Removes the agent and its prekeys; its lineage stays. False when there was none.
+    func removeAgent(_ did: DID) async throws -> Bool
+
+    /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
+    func upload(
+        _ prekeys: StoredPrekeys, oneTime: [OneTimePrekey], of did: DID, keeping limit: Int
+    ) async throws -> Int?
+    /// The bundle with, if `consuming`, a one-time prekey that nobody got before or gets again.
+    func takePrekeys(of did: DID, consuming: Bool) async throws -> (StoredPrekeys, OneTimePrekey?)?
+
+    /// Notes a heartbeat unless the last is less than `interval` ago.
+    func heartbeat(of did: DID, now: Date, interval: Duration) async throws -> HeartbeatOutcome
+
+    /// Applies the changes of one report together and returns the new scores by DID; agents that are not
+    /// registered are left out.
+    ///
+    /// - Parameter session: counts once for its reporter; a repeated report changes nothing.
+    func apply(
+        _ changes: [ReputationChange], session: (id: String, reporter: DID)?, now: Date
+    ) async throws -> [String: Double]
+
+    /// Agents with the capability that have no successor, best reputation first.
+    func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [AgentRecord], total: Int)
+
+    func lineage(of did: DID) async throws -> Lineage?
+    func write(_ write: HomeWrite, now: Date) async throws -> HomeWriteOutcome
+    /// Newest first; nil without a lineage.
+    func homeHistory(of did: DID, limit: Int, offset: Int) async throws -> HomeHistory?
+
+    func close()
+}
+
+enum InsertOutcome: Sendable, Equatable {
+    case inserted, alreadyThere, full
+}
+
+enum HeartbeatOutcome: Sendable, Equatable {
+    case noted, tooSoon, notRegistered
+}

@@ -1,0 +1,136 @@
+import FoundationEssentials
+import MeshIdentity
+import Storage
+
+/// The registry's tables in one SQLite file.
+final class SQLiteRegistryStore: RegistryStore {
+    let database: Database
+    /// Keeps a second registry off the folder: replays are remembered in the process.
+    private let lock: FileLock
+
+    /// Opens or creates `registry.db` in the folder.
+    init(folder: String) throws {
+        try AtomicFile.makeFolder(folder)
+        lock = try FileLock(path: folder + "/registry.lock")
+        database = try Database(path: folder + "/registry.db", migrations: RegistrySchema.migrations)
+    }
+
+    func close() { database.close() }
+}
+
+// MARK: Agents
+
+extension SQLiteRegistryStore {
+    /// Columns that ``record(_:)`` reads, in its order; `a` is the agent.
+    static let agentColumns = """
+        a.key, a.capabilities, a.metadata, a.registered_at, a.last_seen, a.reputation, a.successful, a.failed, \
+        a.timeout, a.last_session_at, a.tier, a.verified_app_id, a.verified_tenant_id, a.verified_at, \
+        (SELECT h.did FROM lineage_member m JOIN home h ON h.root = m.root WHERE m.did = a.did \
+        ORDER BY h.epoch DESC LIMIT 1), a.did
+        """
+
+    static func record(_ row: Row) throws -> AgentRecord {
+        var agent = AgentRecord(
+            key: try PublicKey(bytes: row.blob(0)),
+            capabilities: try JSONColumn.decode([String].self, from: row.text(1)),
+            metadata: try JSONColumn.decode([String: String].self, from: row.text(2)),
+            registeredAt: Date(milliseconds: row.int64(3)), lastSeen: Date(milliseconds: row.int64(4)))
+        agent.reputation = row.double(5)
+        agent.successfulSessions = row.int(6)
+        agent.failedSessions = row.int(7)
+        agent.timeoutSessions = row.int(8)
+        agent.lastSessionAt = row.optionalInt64(9).map(Date.init(milliseconds:))
+        agent.tier = row.text(10)
+        agent.verifiedAppID = row.optionalText(11)
+        agent.verifiedTenantID = row.optionalText(12)
+        agent.verifiedAt = row.optionalInt64(13).map(Date.init(milliseconds:))
+        if let present = row.optionalBlob(14), present != row.blob(15) { agent.successor = DID.text(rowKey: present) }
+        return agent
+    }
+
+    /// Row of the agent whose key the DID names.
+    static func agentRow(of did: DID, on connection: Connection) throws -> (id: Int64, key: PublicKey)? {
+        let found = try connection.first("SELECT id, key FROM agent WHERE did = ?", .blob(did.rowKey)) {
+            (id: $0.int64(0), key: try PublicKey(bytes: $0.blob(1)))
+        }
+        return found.flatMap { did.names($0.key) ? $0 : nil }
+    }
+
+    func agent(_ did: DID) async throws -> AgentRecord? {
+        let found = try await database.read { connection in
+            try connection.first(
+                "SELECT \(Self.agentColumns) FROM agent a WHERE a.did = ?", .blob(did.rowKey), row: Self.record)
+        }
+        return found.flatMap { did.names($0.key) ? $0 : nil }
+    }
+
+    func insert(_ agent: AgentRecord, limit: Int) async throws -> InsertOutcome {
+        try await database.write { connection in
+            let rowKey = agent.key.did.rowKey
+            let isThere = try connection.first("SELECT 1 FROM agent WHERE did = ?", .blob(rowKey)) { _ in true }
+            guard isThere == nil else { return .alreadyThere }
+            // The largest id is at least the number of rows, so they are counted only near the limit.
+            let largest = try connection.first("SELECT max(id) FROM agent") { $0.int(0) } ?? 0
+            if largest >= limit {
+                let count = try connection.first("SELECT count(*) FROM agent") { $0.int(0) } ?? 0
+                guard count < limit else { return .full }
+            }
+            try connection.execute(
+                """
+                INSERT INTO agent (did, key, capabilities, metadata, registered_at, last_seen, reputation, tier)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+                """,
+                .blob(rowKey), .blob(agent.key.bytes), try JSONColumn.encode(agent.capabilities),
+                try JSONColumn.encode(agent.metadata), agent.registeredAt.milliseconds, agent.lastSeen.milliseconds,
+                .real(agent.reputation), .text(agent.tier))
+            let id = connection.lastInsertedRowID
+            for name in Set(agent.capabilities) {
+                try connection.execute(
+                    "INSERT INTO capability (name, agent) VALUES (?, ?)", .text(name), .integer(id))
+            }
+            return .inserted
+        }
+    }
+
+    func removeAgent(_ did: DID) async throws -> Bool {
+        try await database.write { connection in
+            guard let agent = try Self.agentRow(of: did, on: connection) else { return false }
+            try connection.execute("DELETE FROM agent WHERE id = ?", .integer(agent.id))
+            return true
+        }
+    }
+
+    func heartbeat(of did: DID, now: Date, interval: Duration) async throws -> HeartbeatOutcome {
+        try await database.write { connection in
+            guard let agent = try Self.agentRow(of: did, on: connection) else { return .notRegistered }
+            let earliest = now.addingTimeInterval(-interval.inSeconds).milliseconds
+            try connection.execute(
+                """
+                UPDATE agent SET last_seen = ?1, heartbeat_at = ?1
+                WHERE id = ?2 AND (heartbeat_at IS NULL OR heartbeat_at <= ?3 OR heartbeat_at > ?1)
+                """,
+                now.milliseconds, .integer(agent.id), earliest)
+            return connection.changes == 1 ? .noted : .tooSoon
+        }
+    }
+
+    func discover(
+        capability: String, limit: Int, offset: Int
+    ) async throws -> (agents: [AgentRecord], total: Int) {
+        try await database.read { connection in
+            let matching = """
+                FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?1 AND NOT EXISTS (
+                    SELECT 1 FROM lineage_member m WHERE m.did = a.did AND m.did <> (
+                        SELECT h.did FROM home h WHERE h.root = m.root ORDER BY h.epoch DESC LIMIT 1))
+                """
+            let agents = try connection.query(
+                """
+                SELECT \(Self.agentColumns) \(matching)
+                ORDER BY a.reputation DESC, a.last_seen DESC, a.id LIMIT ?2 OFFSET ?3
+                """,
+                .text(capability), SQLValue(limit), SQLValue(offset), row: Self.record)
+            let total = try connection.first("SELECT count(*) \(matching)", .text(capability)) { $0.int(0) }
+            return (agents, total ?? 0)
+        }
+    }
+}
