@@ -26,6 +26,8 @@ public struct RegistryLimits: Sendable {
     public var maximumOneTimeKeysPerUpload = 200
     /// One-time prekeys kept for one agent; above it the oldest go.
     public var maximumOneTimeKeysKept = 1000
+    /// Homes kept in an agent's history; above it the oldest go.
+    public var maximumHomesKept = 1000
     /// Longest `reason`, `intent` and `session_id` in bytes.
     public var maximumReportTextBytes = 1024
     /// Least time between two heartbeats of an agent; earlier ones get 429.

@@ -56,12 +56,20 @@ public final class RegistryService: Sendable {
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })
-            state.withLock { $0 = .running(Running(server: server, loops: loops)) }
+            let mayRun = state.withLock { state in
+                guard case .starting = state else { return false }
+                state = .running(Running(server: server, loops: loops))
+                return true
+            }
+            guard mayRun else {
+                await server.close()
+                throw RegistryError.cannotStart("it was stopped meanwhile")
+            }
             health.becomeReady()
             logger.info("registry listens", ["endpoint": server.endpoint])
             return server.endpoint
         } catch {
-            state.withLock { $0 = .idle }
+            state.withLock { if case .starting = $0 { $0 = .idle } }
             await Self.offPool { [loops] in for loop in loops { loop.shutdown() } }
             throw error
         }

@@ -10,7 +10,7 @@ import Transport
 /// A request needs the agent's gateway token. It goes to the agent when it lives here, waits while the agent
 /// is frozen, and goes on through the mesh when the agent lives elsewhere, so a client keeps its address for
 /// as long as this peer runs.
-public final class Gate: Sendable {
+public final class Gate: AgentDoor {
     /// Asks the agent's present home.
     public typealias Forwarder = @Sendable (PeerIdentity, ForwardRequest) async throws -> ForwardRequest.Answer
 
@@ -51,7 +51,7 @@ public final class Gate: Sendable {
     // MARK: Routes
 
     /// Makes an agent reachable, or changes where its requests go.
-    public func open(_ agent: String, token: String, route: GateRoute) {
+    public func open(_ agent: String, token: String, route: AgentRoute) {
         let known = entries.withLock { entries -> Turnstile? in
             if let entry = entries[agent] { return entry.turnstile }
             entries[agent] = Entry(
@@ -70,7 +70,7 @@ public final class Gate: Sendable {
     }
 
     /// Lets requests go on.
-    public func release(_ agent: String, to route: GateRoute) {
+    public func release(_ agent: String, to route: AgentRoute) {
         entries.withLock { $0[agent]?.turnstile }?.release(to: route)
     }
 

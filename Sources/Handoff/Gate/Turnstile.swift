@@ -1,3 +1,4 @@
+import MeshNode
 import Synchronization
 
 /// Lets the requests of one agent through, holds them, and knows how many are under way.
@@ -17,11 +18,11 @@ final class Turnstile: Sendable {
     private struct Held: Sendable {
         let id: UInt64
         let bytes: Int
-        let continuation: CheckedContinuation<Result<GateRoute, Refusal>, Never>
+        let continuation: CheckedContinuation<Result<AgentRoute, Refusal>, Never>
     }
 
     private struct State: Sendable {
-        var route: GateRoute
+        var route: AgentRoute
         var underWay = 0
         var held: [Held] = []
         var heldBytes = 0
@@ -32,20 +33,20 @@ final class Turnstile: Sendable {
     private let state: Mutex<State>
     private let limits: GateLimits
 
-    init(route: GateRoute, limits: GateLimits) {
+    init(route: AgentRoute, limits: GateLimits) {
         state = Mutex(State(route: route))
         self.limits = limits
     }
 
-    var route: GateRoute { state.withLock { $0.route } }
+    var route: AgentRoute { state.withLock { $0.route } }
     var heldCount: Int { state.withLock { $0.held.count } }
 
     /// A request's stay inside. It ends with the value, however the request ends.
     final class Passage: Sendable {
-        let route: GateRoute
+        let route: AgentRoute
         private let turnstile: Turnstile
 
-        fileprivate init(_ turnstile: Turnstile, _ route: GateRoute) {
+        fileprivate init(_ turnstile: Turnstile, _ route: AgentRoute) {
             self.turnstile = turnstile
             self.route = route
         }
@@ -133,7 +134,7 @@ final class Turnstile: Sendable {
     }
 
     /// Opens the gate towards a route, first for those that waited.
-    func release(to route: GateRoute) {
+    func release(to route: AgentRoute) {
         precondition(route != .held)
         let waiting = state.withLock { state -> [Held] in
             state.route = route

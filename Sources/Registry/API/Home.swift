@@ -36,7 +36,7 @@ extension RegistryAPI {
             counts.homeConflicts.add()
             throw conflict(present: lineage?.record)
         }
-        switch try await store.write(write, now: now()) {
+        switch try await store.write(write, now: now(), keeping: limits.maximumHomesKept) {
         case .written(let record):
             counts.homeMoves.add()
             logger.info(

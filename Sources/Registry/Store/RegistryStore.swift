@@ -32,7 +32,8 @@ protocol RegistryStore: Sendable {
     func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [AgentRecord], total: Int)
 
     func lineage(of did: DID) async throws -> Lineage?
-    func write(_ write: HomeWrite, now: Date) async throws -> HomeWriteOutcome
+    /// - Parameter limit: homes kept in the history; above it the oldest go.
+    func write(_ write: HomeWrite, now: Date, keeping limit: Int) async throws -> HomeWriteOutcome
     /// Newest first; nil without a lineage.
     func homeHistory(of did: DID, limit: Int, offset: Int) async throws -> HomeHistory?
 

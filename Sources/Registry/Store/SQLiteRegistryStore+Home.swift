@@ -56,7 +56,7 @@ extension SQLiteRegistryStore {
             updatedAt: MeshTimestamp.format(residence.updatedAt))
     }
 
-    func write(_ write: HomeWrite, now: Date) async throws -> HomeWriteOutcome {
+    func write(_ write: HomeWrite, now: Date, keeping limit: Int) async throws -> HomeWriteOutcome {
         try await database.write { connection in
             let root = write.rootKey.did.rowKey
             let present = try Self.lineage(of: write.rootKey.did, on: connection)
@@ -81,6 +81,9 @@ extension SQLiteRegistryStore {
                 "INSERT INTO home (root, \(Self.residenceColumns), certificate) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 .blob(root), SQLValue(write.epoch), .blob(home.key.did.rowKey), .blob(home.key.bytes), .blob(did),
                 now.milliseconds, certificate)
+            // Two stay at least: a repeated write is known by the signer of the epoch before.
+            try connection.execute(
+                "DELETE FROM home WHERE root = ? AND epoch <= ?", .blob(root), SQLValue(write.epoch - max(limit, 2)))
             guard let written = try Self.lineage(of: write.rootKey.did, on: connection) else {
                 preconditionFailure("a home record that was just written is not there")
             }

@@ -3,8 +3,8 @@ import MeshIdentity
 import Storage
 
 extension SQLiteRegistryStore {
-    /// How long a session's report is remembered, in seconds.
-    private static let reportsKept = 30.0 * 86_400
+    /// How long a session's report is remembered, in seconds; whoever lost an answer asks again long before.
+    private static let reportsKept = 86_400.0
 
     func apply(
         _ changes: [ReputationChange], session: (id: String, reporter: DID)?, now: Date

@@ -1,21 +1,25 @@
 import FoundationEssentials
 import MeshIdentity
 import Storage
+import Synchronization
 
 /// The registry's tables in one SQLite file.
 final class SQLiteRegistryStore: RegistryStore {
     let database: Database
     /// Keeps a second registry off the folder: replays are remembered in the process.
-    private let lock: FileLock
+    private let lock: Mutex<FileLock?>
 
     /// Opens or creates `registry.db` in the folder.
     init(folder: String) throws {
         try AtomicFile.makeFolder(folder)
-        lock = try FileLock(path: folder + "/registry.lock")
+        lock = Mutex(try FileLock(path: folder + "/registry.lock"))
         database = try Database(path: folder + "/registry.db", migrations: RegistrySchema.migrations)
     }
 
-    func close() { database.close() }
+    func close() {
+        database.close()
+        lock.withLock { $0 = nil }
+    }
 }
 
 // MARK: Agents

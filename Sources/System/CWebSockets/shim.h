@@ -1,6 +1,7 @@
 #pragma once
 #include <libwebsockets.h>
 #include <pthread.h>
+#include <sys/epoll.h>
 
 // LWS_PRE is a computed macro, which Swift cannot import.
 enum { kars_lws_pre = LWS_PRE };

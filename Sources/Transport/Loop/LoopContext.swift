@@ -2,7 +2,7 @@ import CWebSockets
 import Glibc
 import Synchronization
 
-/// The `lws_context` of one loop, its timers and connections.
+/// The `lws_context` of one loop, its timers, virtual hosts and connections.
 // @unchecked Sendable: after init every member but `wake()` is used by the loop's thread alone, which
 // `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the inbox lock
 // under which the loop is not yet destroyed.
@@ -11,13 +11,19 @@ final class LoopContext: @unchecked Sendable {
     static let readBufferBytes = 64 << 10
     /// Bytes of request or response head a peer may send, all header fields together.
     static let maximumHeaderBytes = 16 << 10
+    /// Seconds of silence after which the library itself cuts a connection in a handshake or an exchange;
+    /// our own, shorter deadlines come first.
+    private static let libraryTimeout: UInt32 = 600
 
-    private var pointer: OpaquePointer?
+    private(set) var pointer: OpaquePointer?
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
     private var alarmDeadline: ContinuousClock.Instant?
+    private var hosts = VirtualHosts()
+    private var peerWatch: PeerWatch?
     var timers = TimerHeap()
+    let bodyBuffer = BodyBuffer()
     /// Keeps what libwebsockets points at alive until it says it is done with it.
-    var connections: [ObjectIdentifier: Connection] = [:]
+    private(set) var connections: [ObjectIdentifier: Connection] = [:]
 
     init() throws(TransportError) {
         DescriptorLimit.capForTables()
@@ -30,8 +36,10 @@ final class LoopContext: @unchecked Sendable {
         options.uid = -1
         options.pt_serv_buf_size = UInt32(Self.readBufferBytes)
         options.max_http_header_data2 = UInt32(Self.maximumHeaderBytes)
+        options.timeout_secs = Self.libraryTimeout
         let created = LibraryLock.shared.withLock { _ -> UInt in
             lws_set_log_level(0, nil)
+            signal(SIGPIPE, SIG_IGN)
             return UInt(bitPattern: lws_create_context(&options))
         }
         guard let pointer = OpaquePointer(bitPattern: created) else {
@@ -75,7 +83,73 @@ final class LoopContext: @unchecked Sendable {
         lws_sul_cancel(alarm)
         LibraryLock.shared.withLock { _ in lws_context_destroy(pointer) }
         self.pointer = nil
-        for connection in connections.values { connection.forgetSocket() }
+        peerWatch = nil
+        let left = connections.values
         connections = [:]
+        for connection in left { connection.forgetSocket() }
+    }
+}
+
+// MARK: - Sockets
+
+extension LoopContext {
+    func serverHost(_ tls: ServerTLS?) throws(TransportError) -> OpaquePointer {
+        guard let pointer else { throw .closed }
+        return try hosts.server(tls, in: pointer)
+    }
+
+    func clientHost(_ tls: ClientTLS?) throws(TransportError) -> OpaquePointer {
+        guard let pointer else { throw .closed }
+        return try hosts.client(tls, in: pointer)
+    }
+
+    /// The loop's watch, made when first needed; nil without a descriptor for it.
+    func peerWatch(on loop: EventLoop) -> PeerWatch? {
+        if peerWatch == nil { peerWatch = PeerWatch(on: loop) }
+        return peerWatch
+    }
+
+    /// Serves an accepted socket as HTTP; takes the descriptor over in any case.
+    func adoptHTTP(_ descriptor: Int32, for connection: Connection, host: OpaquePointer) {
+        adopt(
+            descriptor, for: connection, host: host,
+            as: LWS_ADOPT_HTTP.rawValue | LWS_ADOPT_SOCKET.rawValue | LWS_ADOPT_ALLOW_SSL.rawValue)
+    }
+
+    /// Reports readiness of a descriptor; takes it over only when true.
+    func adoptFile(_ descriptor: Int32, for connection: Connection) -> Bool {
+        guard let host = try? serverHost(nil) else { return false }
+        return adopt(descriptor, for: connection, host: host, as: LWS_ADOPT_RAW_FILE_DESC.rawValue)
+    }
+
+    /// Keeps a connection whose socket the library is about to open.
+    func retain(_ connection: Connection) {
+        connections[ObjectIdentifier(connection)] = connection
+    }
+
+    /// Says the last word to a connection and lets it go.
+    func release(_ connection: Connection) {
+        guard !connection.isOpening else { return connection.detach() }
+        guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
+        connection.forgetSocket()
+    }
+
+    @discardableResult
+    private func adopt(
+        _ descriptor: Int32, for connection: Connection, host: OpaquePointer, as type: UInt32
+    ) -> Bool {
+        retain(connection)
+        var options = lws_adopt_desc_t()
+        options.vh = host
+        options.type = lws_adoption_type(type)
+        options.fd.sockfd = descriptor
+        options.opaque = Unmanaged.passUnretained(connection).toOpaque()
+        guard let socket = lws_adopt_descriptor_vhost_via_info(&options) else {
+            connections[ObjectIdentifier(connection)] = nil
+            connection.forgetSocket()
+            return false
+        }
+        if connection.socket == nil { connection.attach(socket) }
+        return true
     }
 }

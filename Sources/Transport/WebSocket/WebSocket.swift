@@ -57,7 +57,7 @@ public final class WebSocket: Sendable {
     /// Nothing can be written any more.
     func markClosed() { outbox.withLock { $0.markClosed() } }
 
-    private func requestFlush() { onLoop { $0.requestWrite() } }
+    private func requestFlush() { onLoop { $0.requestWritable() } }
 
     private func onLoop(_ body: @escaping @Sendable (any WebSocketLink) -> Void) {
         if loop.isOnLoop { body(link) } else { loop.execute { [link] in body(link) } }
@@ -71,6 +71,6 @@ extension WebSocket: Hashable {
 
 /// The connection under a WebSocket; every call comes on its loop's thread.
 protocol WebSocketLink: AnyObject, Sendable {
-    func requestWrite()
+    func requestWritable()
     func setReading(_ isReading: Bool)
 }

@@ -1,0 +1,93 @@
+import CWebSockets
+import Glibc
+
+/// The virtual hosts of one context: one per TLS setting, kept until the context ends.
+///
+/// They never go earlier because libwebsockets 4.1 may move a connection to another host of the same
+/// context by its `Host` header; nothing of ours depends on which one a connection is on.
+struct VirtualHosts {
+    /// What tells hosts apart; certificate files count with their time of change, so that renewed ones load.
+    private enum Key: Hashable {
+        case server(ServerTLS?, changed: [Int])
+        case client(ClientTLS?, changed: [Int])
+    }
+
+    private static let day: Int32 = 86_400
+    /// `SSL_OP_NO_TLSv1 | SSL_OP_NO_TLSv1_1`, function-like macros of OpenSSL 3.
+    private static let onlyModernTLS = 1 << 26 | 1 << 28
+
+    /// `LWS_SERVER_OPTION_REQUIRE_VALID_OPENSSL_CLIENT_CERT`, a computed macro.
+    private static let requireClientCertificate: UInt64 = 1 << 1 | 1 << 12
+
+    private var hosts: [Key: OpaquePointer] = [:]
+
+    /// For accepted connections.
+    mutating func server(
+        _ tls: ServerTLS?, in context: OpaquePointer
+    ) throws(TransportError) -> OpaquePointer {
+        let files = [tls?.certificateFile, tls?.keyFile, tls?.clientCAFile].compactMap(\.self)
+        let key = Key.server(tls, changed: try files.map(Self.changeTime))
+        if let host = hosts[key] { return host }
+        var options = Self.options(port: CONTEXT_PORT_NO_LISTEN_SERVER)
+        if let tls {
+            // The library keeps pointers to the paths.
+            options.ssl_cert_filepath = UnsafePointer(TransportProtocol.cString(tls.certificateFile))
+            options.ssl_private_key_filepath = UnsafePointer(TransportProtocol.cString(tls.keyFile))
+            options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
+            options.ssl_options_set = Self.onlyModernTLS
+            if let authority = tls.clientCAFile {
+                options.ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                options.options |= Self.requireClientCertificate
+            }
+        }
+        guard let host = lws_create_vhost(context, &options) else {
+            throw .tls("the certificate or key in \(files.joined(separator: ", ")) cannot be used")
+        }
+        hosts[key] = host
+        return host
+    }
+
+    /// For connections we open; nil for plain ones.
+    mutating func client(
+        _ tls: ClientTLS?, in context: OpaquePointer
+    ) throws(TransportError) -> OpaquePointer {
+        let key = Key.client(tls, changed: try [tls?.caFile].compactMap(\.self).map(Self.changeTime))
+        if let host = hosts[key] { return host }
+        var options = Self.options(port: CONTEXT_PORT_NO_LISTEN)
+        if let tls {
+            options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
+            options.ssl_client_options_set = Self.onlyModernTLS
+            if let authority = tls.caFile {
+                options.client_ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
+            }
+        }
+        guard let host = lws_create_vhost(context, &options) else {
+            throw .tls("the trusted authorities cannot be loaded")
+        }
+        hosts[key] = host
+        return host
+    }
+
+    private static func options(port: Int32) -> lws_context_creation_info {
+        var options = lws_context_creation_info()
+        options.port = port
+        options.protocols = TransportProtocol.table
+        options.vhost_name = UnsafePointer(TransportProtocol.name)
+        options.alpn = UnsafePointer(http1)
+        options.keepalive_timeout = day  // ours is shorter
+        // An empty address keeps the library from taking $http_proxy for every connection.
+        options.http_proxy_address = UnsafePointer(noProxy)
+        return options
+    }
+
+    private static func changeTime(_ path: String) throws(TransportError) -> Int {
+        var status = stat()
+        guard stat(path, &status) == 0 else { throw .tls("\(path) cannot be read") }
+        return status.st_mtim.tv_sec * 1_000_000_000 + status.st_mtim.tv_nsec
+    }
+}
+
+// nonisolated(unsafe): constant C strings.
+nonisolated(unsafe) private let http1 = TransportProtocol.cString("http/1.1")
+nonisolated(unsafe) private let noProxy = TransportProtocol.cString("")

@@ -1,0 +1,144 @@
+import Glibc
+import Synchronization
+
+/// Listens once and serves HTTP and WebSocket on one or several loops.
+///
+/// New connections go to the loops in turn. Keep a server until ``close()``; it is not closed by being
+/// released.
+public final class Server: Sendable {
+    /// What every connection of a server shares.
+    final class Core: Sendable {
+        let http: HTTPHandler
+        let webSocket: WebSocketAcceptor?
+        let limits: ServerLimits
+        let customHeaders: [String]
+        private let open = Atomic<Int>(0)
+        private let onEmpty = Mutex<[CheckedContinuation<Void, Never>]>([])
+
+        init(
+            http: @escaping HTTPHandler, webSocket: WebSocketAcceptor?, limits: ServerLimits,
+            customHeaders: [String]
+        ) {
+            self.http = http
+            self.webSocket = webSocket
+            self.limits = limits
+            self.customHeaders = customHeaders
+        }
+
+        /// False when as many as allowed are open.
+        func connectionDidBegin() -> Bool {
+            if open.wrappingAdd(1, ordering: .acquiringAndReleasing).newValue <= limits.maximumConnections {
+                return true
+            }
+            connectionDidEnd()
+            return false
+        }
+
+        func connectionDidEnd() {
+            guard open.wrappingSubtract(1, ordering: .acquiringAndReleasing).newValue == 0 else { return }
+            for waiter in onEmpty.withLock({ waiters in defer { waiters = [] }; return waiters }) {
+                waiter.resume()
+            }
+        }
+
+        /// Returns once no connection is open.
+        func untilEmpty() async {
+            await withCheckedContinuation { continuation in
+                let isEmpty = onEmpty.withLock { waiters in
+                    if open.load(ordering: .acquiring) == 0 { return true }
+                    waiters.append(continuation)
+                    return false
+                }
+                if isEmpty { continuation.resume() }
+            }
+        }
+    }
+
+    /// Where it listens, with the port the kernel picked.
+    public let endpoint: Endpoint
+    private let loops: [EventLoop]
+    private let core: Core
+    private let acceptor: Acceptor
+
+    /// Begins to listen.
+    ///
+    /// - Parameters:
+    ///   - loops: at least one; the first also accepts.
+    ///   - customHeaders: names of request fields beyond the common ones that handlers want to see.
+    ///     libwebsockets 4.1 has no way to list fields it does not know.
+    ///   - http: answers a request whose body is complete; cancelled when the client goes away.
+    ///   - webSocket: chooses who serves a WebSocket; nil refuses all with 404. Sub-protocols are not
+    ///     negotiated: a client that insists on one is refused.
+    /// - Throws: ``TransportError/cannotListen(_:_:)`` or ``TransportError/tls(_:)``.
+    public init(
+        loops: [EventLoop], endpoint: Endpoint, tls: ServerTLS? = nil, limits: ServerLimits = .init(),
+        customHeaders: [String] = [], http: @escaping HTTPHandler, webSocket: WebSocketAcceptor? = nil
+    ) async throws(TransportError) {
+        precondition(!loops.isEmpty, "a server needs a loop")
+        self.loops = loops
+        let core = Core(http: http, webSocket: webSocket, limits: limits, customHeaders: customHeaders)
+        self.core = core
+        // Wrong certificate files are told now, not at the first connection.
+        for loop in loops {
+            try await loop.perform { () throws(TransportError) in _ = try loop.context.serverHost(tls) }
+        }
+        let next = Atomic<Int>(0)
+        acceptor = try await Acceptor(loop: loops[0], endpoint: endpoint) { descriptor, address in
+            guard core.connectionDidBegin() else {
+                Glibc.close(descriptor)
+                return
+            }
+            let loop = loops[next.wrappingAdd(1, ordering: .relaxed).oldValue % loops.count]
+            Self.serve(descriptor, from: address, on: loop, tls: tls, core: core)
+        }
+        self.endpoint = acceptor.endpoint
+    }
+
+    /// Takes no new connections and frees the place; open ones go on.
+    public func stopAccepting() async { await acceptor.close() }
+
+    /// Finishes requests under way, within ``ServerLimits/drainTimeout``, then closes everything.
+    ///
+    /// WebSockets are closed with 1012 once what they queued is written. Idempotent.
+    public func close() async {
+        await stopAccepting()
+        forEachConnection { $0.drain() }
+        let forced = loops[0].schedule(after: core.limits.drainTimeout) { [self] in
+            forEachConnection { $0.deadlineDidPass() }
+        }
+        await core.untilEmpty()
+        forced.cancel()
+    }
+
+    private func forEachConnection(_ body: @escaping @Sendable (ServerConnection) -> Void) {
+        for loop in loops {
+            loop.execute { [core] in
+                for case let connection as ServerConnection in loop.context.connections.values
+                where connection.belongs(to: core) {
+                    body(connection)
+                }
+            }
+        }
+    }
+
+    private static func serve(
+        _ descriptor: Int32, from address: String, on loop: EventLoop, tls: ServerTLS?, core: Core
+    ) {
+        let begin: @Sendable () -> Void = {
+            let connection = ServerConnection(server: core, loop: loop, remoteAddress: address)
+            guard let host = try? loop.context.serverHost(tls) else {
+                Glibc.close(descriptor)
+                core.connectionDidEnd()
+                return
+            }
+            loop.context.adoptHTTP(descriptor, for: connection, host: host)
+            connection.setDeadline(after: core.limits.handshakeTimeout)
+        }
+        if loop.isOnLoop {
+            begin()
+        } else if !loop.tryExecute(begin) {
+            Glibc.close(descriptor)
+            core.connectionDidEnd()
+        }
+    }
+}

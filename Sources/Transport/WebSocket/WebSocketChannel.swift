@@ -1,0 +1,109 @@
+import CWebSockets
+
+/// The frames of one WebSocket, the same on a server and a client; used on its loop's thread alone.
+final class WebSocketChannel {
+    let webSocket: WebSocket
+    private let delegate: any WebSocketDelegate
+    private let maximumMessageBytes: Int
+    private var partial: [UInt8] = []
+    private var closeCode = 1006
+    private var closeReason = ""
+    private var isClosing = false
+    private var hasEnded = false
+
+    init(webSocket: WebSocket, delegate: any WebSocketDelegate, maximumMessageBytes: Int) {
+        self.webSocket = webSocket
+        self.delegate = delegate
+        self.maximumMessageBytes = maximumMessageBytes
+    }
+
+    func didOpen() { delegate.webSocketDidOpen(webSocket) }
+
+    /// A piece of a message; returns non-zero to close.
+    func didReceive(_ bytes: UnsafeRawBufferPointer, on socket: OpaquePointer) -> Int32 {
+        guard !isClosing else { return 0 }
+        let isFinal = lws_is_final_fragment(socket) != 0
+        let isText = lws_frame_is_binary(socket) == 0
+        if isFinal && partial.isEmpty {
+            guard bytes.count <= maximumMessageBytes else { return refuse(socket) }
+            delegate.webSocket(webSocket, didReceive: bytes, isText: isText)
+            return 0
+        }
+        let announced = isFinal ? 0 : Int(clamping: lws_remaining_packet_payload(socket))
+        guard partial.count + bytes.count + announced <= maximumMessageBytes else { return refuse(socket) }
+        if partial.isEmpty { partial.reserveCapacity(bytes.count + announced) }
+        partial.append(contentsOf: bytes)
+        guard isFinal else { return 0 }
+        var message: [UInt8] = []
+        swap(&message, &partial)
+        message.withUnsafeBytes { delegate.webSocket(webSocket, didReceive: $0, isText: isText) }
+        return 0
+    }
+
+    /// Writes what waits while the socket takes it; returns non-zero to close.
+    func write(on socket: OpaquePointer) -> Int32 {
+        guard !isClosing else { return 0 }
+        while lws_partial_buffered(socket) == 0 {
+            if lws_send_pipe_choked(socket) != 0 { break }
+            switch webSocket.takeNext() {
+            case .nothing: return 0
+            case .close(let close): return begin(close, on: socket)
+            case .message(var message, let isLast):
+                let kind = message.isText ? LWS_WRITE_TEXT : LWS_WRITE_BINARY
+                let count = message.payloadBytes
+                let written = message.storage.withUnsafeMutableBufferPointer { buffer in
+                    lws_write(socket, buffer.baseAddress! + OutgoingMessage.headroom, count, kind)
+                }
+                guard written >= 0 else { return -1 }
+                if isLast { delegate.webSocketDidDrain(webSocket) }
+            }
+        }
+        lws_callback_on_writable(socket)
+        return 0
+    }
+
+    /// The peer's close frame.
+    func peerDidClose(_ payload: UnsafeRawBufferPointer) {
+        guard !isClosing else { return }
+        if payload.count >= 2 {
+            closeCode = Int(payload[0]) << 8 | Int(payload[1])
+            closeReason = String(decoding: payload.dropFirst(2), as: UTF8.self)
+        } else {
+            closeCode = 1005
+        }
+        isClosing = true
+        webSocket.markClosed()
+    }
+
+    /// The last word to the delegate.
+    func didEnd() {
+        guard !hasEnded else { return }
+        hasEnded = true
+        webSocket.markClosed()
+        delegate.webSocketDidClose(webSocket, code: closeCode, reason: closeReason)
+    }
+
+    private func refuse(_ socket: OpaquePointer) -> Int32 {
+        partial = []
+        return begin(Outbox.Close(code: 1009, reason: "message too big"), on: socket)
+    }
+
+    private func begin(_ close: Outbox.Close, on socket: OpaquePointer) -> Int32 {
+        isClosing = true
+        closeCode = close.code
+        closeReason = close.reason
+        webSocket.markClosed()
+        var reason = Array(close.reason.utf8.prefix(123))
+        lws_close_reason(
+            socket, lws_close_status(UInt32(Self.sendable(close.code))), &reason, reason.count)
+        return -1
+    }
+
+    /// Codes that may stand in a frame (RFC 6455 §7.4); others become 1000.
+    private static func sendable(_ code: Int) -> Int {
+        switch code {
+        case 1000...1003, 1007...1014, 3000...4999: code
+        default: 1000
+        }
+    }
+}
