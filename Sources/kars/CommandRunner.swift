@@ -11,29 +11,35 @@ struct CommandRunner: Sendable {
 
     let program: CommandLineProgram
 
-    /// - Returns: the process's exit code.
-    func run(_ arguments: [String]) async -> Int32 {
+    /// Ends the process with the command's exit code.
+    func run(_ arguments: [String]) -> Never {
         let environment = ProcessEnvironment.current()
         let style = TerminalStyle.detected(fileDescriptor: STDOUT_FILENO, environment: environment)
         switch program.parse(arguments, environment: environment, terminal: style) {
         case .print(let text):
             do {
                 try Console.write(text)
-                return 0
+                exit(0)
             } catch {
-                return report(error, path: [program.name])
+                exit(report(error, path: [program.name]))
             }
         case .usageError(let line):
             Console.complain(line)
-            return Self.misused
+            exit(Self.misused)
         case .run(let command, let invocation):
-            guard let action = command.run else { preconditionFailure("a command without work was found") }
-            do {
-                try await action(invocation)
-                return 0
-            } catch {
-                return report(error, path: invocation.path)
-            }
+            Task.detached { exit(await run(command, invocation)) }
+            // The main thread has no further work; it stays, because tools look at a process through it.
+            while true { pause() }
+        }
+    }
+
+    private func run(_ command: Command, _ invocation: Invocation) async -> Int32 {
+        guard let action = command.run else { preconditionFailure("a command without work was found") }
+        do {
+            try await action(invocation)
+            return 0
+        } catch {
+            return report(error, path: invocation.path)
         }
     }
 
@@ -46,11 +52,11 @@ struct CommandRunner: Sendable {
             Console.complain(error.line(at: path))
             return Self.misused
         case let error as OperationFailure:
-            Console.complain("\(command): \(error.message)")
-            if let hint = error.hint { Console.complain("hint: \(hint)") }
+            Console.complain("\(command): \(PrintableText.escaped(error.message))")
+            if let hint = error.hint { Console.complain("hint: \(PrintableText.escaped(hint))") }
             return error.code == .invalid ? Self.misused : Self.failed
         default:
-            Console.complain("\(command): \(error)")
+            Console.complain("\(command): \(PrintableText.escaped("\(error)"))")
             return Self.failed
         }
     }

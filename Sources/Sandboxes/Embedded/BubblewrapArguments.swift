@@ -2,7 +2,7 @@
 struct BubblewrapArguments {
     /// Descriptors bubblewrap is started with. The agent gets none of them.
     enum Descriptor: Int32, CaseIterable {
-        case agentLog = 3, rotatedAgentLog, go, options, pid, status
+        case agentLog = 3, rotatedAgentLog, talk, options, pid, status
     }
 
     let spec: SandboxSpec

@@ -94,7 +94,7 @@ public final class EmbeddedDriver: SandboxDriver {
             if let record = RunRecord.read(folders.record) {
                 if let running = RunningSandbox(record: record, folders: folders, isChild: false) {
                     logger.info("adopted a running sandbox", ["sandbox": name, "pid": running.pid])
-                    entry.socket = try? openSocket(folders)
+                    entry.socket = try? Launch.openSocket(folders)
                     entry.running = running
                 } else {
                     _ = record.groups.remove()
@@ -140,7 +140,7 @@ public final class EmbeddedDriver: SandboxDriver {
         let launch = Launch(
             spec: entry.spec, folders: folders, host: try layout(), karsExecutable: karsExecutable,
             groupName: "kars-\(name)-\(rootTag)")
-        let running = try await withCheckedContinuation { continuation in
+        let (running, socket) = try await withCheckedContinuation { continuation in
             queue.async {
                 continuation.resume(returning: Result { () throws(SandboxError) in try launch.run() })
             }
@@ -149,25 +149,9 @@ public final class EmbeddedDriver: SandboxDriver {
             $0[name]?.running = running
             $0[name]?.exit = nil
         }
+        keep(socket, name)
         watch(running, name)
-        try await awaitInit(running, launch, name)
         logger.info("started a sandbox", ["sandbox": name, "pid": running.pid])
-    }
-
-    /// The init listens before it starts the agent, so its socket shows that the sandbox stands.
-    private func awaitInit(
-        _ running: RunningSandbox, _ launch: Launch, _ name: String
-    ) async throws(SandboxError) {
-        let deadline = ContinuousClock.now + .seconds(10)
-        while true {
-            if let socket = try? openSocket(launch.folders) { return keep(socket, name) }
-            guard !running.hasEnded, ContinuousClock.now < deadline else {
-                running.signal(SIGKILL)
-                _ = await entries.withLock { $0[name]?.end }?.value
-                throw launch.failure()
-            }
-            try? await Task.sleep(for: .milliseconds(2))
-        }
     }
 
     public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
@@ -313,17 +297,6 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     // MARK: - The socket
-
-    private func openSocket(_ folders: SandboxFolders) throws(SandboxError) -> Int32 {
-        let file = open(folders.socket, LinuxCalls.openPathOnly | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else { throw .lastFailure(folders.socket) }
-        var facts = stat()
-        guard fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK else {
-            close(file)
-            throw .system(what: folders.socket, reason: "not a socket")
-        }
-        return file
-    }
 
     /// Keeps one number per sandbox, so that a path handed out stays right after a restart.
     private func keep(_ socket: Int32, _ name: String) {

@@ -4,8 +4,9 @@ import Storage
 
 /// Starts one sandbox: everything here blocks, so it runs on a queue of its own.
 ///
-/// The order makes a crash of the node harmless at every step: the init inside waits for a byte, which it
-/// gets only when the record of the sandbox is on disk, and ends by itself when the node is gone before.
+/// The order makes a crash of the node harmless at every step. The init inside waits for a first byte, which
+/// it gets only when the record of the sandbox is on disk; it answers once its gateway socket listens, and
+/// starts the agent on a second byte. It ends by itself when the node is gone before.
 struct Launch {
     static let bubblewrap = "/usr/bin/bwrap"
 
@@ -15,28 +16,64 @@ struct Launch {
     let karsExecutable: String
     let groupName: String
 
-    func run() throws(SandboxError) -> RunningSandbox {
+    /// How long the init may take to listen.
+    static let patience: time_t = 10
+
+    /// - Returns: the processes, and the gateway's socket as an `O_PATH` descriptor.
+    func run() throws(SandboxError) -> (RunningSandbox, socket: Int32) {
         try prepareFolders()
         let groups = ControlGroups.make(name: groupName, limits: spec.limits)
         do throws(SandboxError) {
-            let (bubblewrap, initPid, go) = try startBubblewrap(bounds: bounds(groups))
-            defer { close(go) }
+            let (bubblewrap, initPid, talk) = try startBubblewrap(bounds: bounds(groups))
+            defer { close(talk) }
             do throws(SandboxError) {
                 try groups.add(initPid)
                 let record = try note(groups, initPid, bubblewrap)
-                guard let running = RunningSandbox(record: record, folders: folders, isChild: true),
-                    send(go, "g", 1, Int32(MSG_NOSIGNAL)) == 1
-                else { throw failure() }
-                return running
+                guard let running = RunningSandbox(record: record, folders: folders, isChild: true) else {
+                    throw failure()
+                }
+                return (running, try introduce(talk))
             } catch {
+                // A process that is gone explains itself better than the call that missed it.
+                let isGone = ["Z", "X", nil].contains(ProcessTable.status(of: initPid)?.state)
                 kill(initPid, SIGKILL)
                 _ = Spawn.reap(bubblewrap)
-                throw error
+                throw isGone ? failure() : error
             }
         } catch {
             for _ in 0..<100 where !groups.remove() { usleep(10_000) }
+            unlink(folders.record)
             throw error
         }
+    }
+
+    /// The two bytes and the answer between them. The socket is opened before the agent runs, because
+    /// afterwards its path is the agent's to change.
+    private func introduce(_ talk: Int32) throws(SandboxError) -> Int32 {
+        var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
+        setsockopt(talk, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var byte: UInt8 = 0
+        guard send(talk, "g", 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
+            throw failure()
+        }
+        let socket = try Self.openSocket(folders)
+        guard send(talk, "s", 1, Int32(MSG_NOSIGNAL)) == 1 else {
+            close(socket)
+            throw failure()
+        }
+        return socket
+    }
+
+    /// Opens the socket itself, never what a link at its path leads to.
+    static func openSocket(_ folders: SandboxFolders) throws(SandboxError) -> Int32 {
+        let file = open(folders.socket, LinuxCalls.openPathOnly | O_NOFOLLOW | O_CLOEXEC)
+        guard file >= 0 else { throw .lastFailure(folders.socket) }
+        var facts = stat()
+        guard fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK else {
+            close(file)
+            throw .system(what: folders.socket, reason: "not a socket")
+        }
+        return file
     }
 
     /// What the kernel enforces per process, because no group does.
@@ -70,7 +107,7 @@ struct Launch {
 
     private func startBubblewrap(
         bounds: [SandboxInit.Bound]
-    ) throws(SandboxError) -> (bubblewrap: pid_t, initPid: pid_t, go: Int32) {
+    ) throws(SandboxError) -> (bubblewrap: pid_t, initPid: pid_t, talk: Int32) {
         let arguments = BubblewrapArguments(
             spec: spec, folders: folders, host: host, karsExecutable: karsExecutable)
         var opened: [Int32] = []
@@ -88,9 +125,9 @@ struct Launch {
         let options = try keep(optionsFile(arguments.options), folders.arguments)
         let pid = try LinuxCalls.makePipe()
         opened.append(pid.read)
-        var go: [Int32] = [-1, -1]
+        var talk: [Int32] = [-1, -1]
         let stream = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        guard socketpair(AF_UNIX, stream, 0, &go) == 0 else {
+        guard socketpair(AF_UNIX, stream, 0, &talk) == 0 else {
             close(pid.write)
             throw .lastFailure("a socket pair")
         }
@@ -98,10 +135,10 @@ struct Launch {
             try Spawn.start(
                 arguments.commandLine(bubblewrap: Self.bubblewrap, bounds: bounds),
                 environment: ["PATH": SandboxLayout.path],
-                descriptors: [null, initLog, initLog, agentLog, rotated, go[1], options, pid.write, status])
+                descriptors: [null, initLog, initLog, agentLog, rotated, talk[1], options, pid.write, status])
         }
         close(pid.write)
-        close(go[1])
+        close(talk[1])
         do throws(SandboxError) {
             let bubblewrap = try started.get()
             let text = readText(pid.read) { $0.contains(UInt8(ascii: "}")) }
@@ -111,9 +148,9 @@ struct Launch {
                 _ = Spawn.reap(bubblewrap)
                 throw failure()
             }
-            return (bubblewrap, initPid, go[0])
+            return (bubblewrap, initPid, talk[0])
         } catch {
-            close(go[0])
+            close(talk[0])
             throw error
         }
     }

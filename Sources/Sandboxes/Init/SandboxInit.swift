@@ -74,8 +74,12 @@ public enum SandboxInit {
         if invocation.becomesCommand { become(invocation) }
         let signals = block([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         LinuxCalls.hideFromOtherProcesses()
-        awaitGo()
+        let talk = BubblewrapArguments.Descriptor.talk.rawValue
+        awaitNode(talk)
         carryGateway()
+        guard send(talk, "r", 1, Int32(MSG_NOSIGNAL)) == 1 else { failWithoutNode() }
+        awaitNode(talk)
+        close(talk)
         supervise(invocation, signals)
     }
 
@@ -94,19 +98,19 @@ public enum SandboxInit {
         return signals
     }
 
-    /// Waits until the node has noted this sandbox on disk. If the node dies before, the pipe ends, and so
-    /// does a sandbox nobody would know of.
-    private static func awaitGo() {
-        let descriptor = BubblewrapArguments.Descriptor.go.rawValue
+    /// Waits for the node's word. If the node dies before, the socket ends, and so does a sandbox nobody
+    /// would know of.
+    private static func awaitNode(_ talk: Int32) {
         var byte: UInt8 = 0
         while true {
-            let count = read(descriptor, &byte, 1)
+            let count = recv(talk, &byte, 1, 0)
             if count < 0 && errno == EINTR { continue }
-            guard count == 1 else { fail("the node went away before the start", status: 125) }
-            break
+            guard count == 1 else { failWithoutNode() }
+            return
         }
-        close(descriptor)
     }
+
+    private static func failWithoutNode() -> Never { fail("the node went away before the start", status: 125) }
 
     /// `/run/kars/gateway.sock` → the agent's gateway on the sandbox's loopback.
     private static func carryGateway() {
