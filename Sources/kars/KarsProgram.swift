@@ -2,7 +2,7 @@ import CommandTree
 
 /// The command tree of kars: parsing, help, completions, manual pages and the reference page read it.
 enum KarsProgram {
-    static let program = CommandLineProgram(
+    static let program: CommandLineProgram = CommandLineProgram(
         name: "kars", version: "0.1.0",
         summary: "Run AI agents in hardened sandboxes and move them while their clients keep calling",
         discussion: """
@@ -14,8 +14,8 @@ enum KarsProgram {
             .dev, .destroy,
             .list, .status, .logs,
             .handoff, .pair, .mesh,
-            .relay, .registry, .agent,
             .completion, .manual, .reference,
+            .relay, .registry, .agent,
         ],
         examples: [
             Example("kars dev --name researcher", "Run an agent on this machine"),

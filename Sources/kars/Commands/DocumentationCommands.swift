@@ -3,7 +3,7 @@ import Storage
 
 extension Command {
     /// `kars completion`
-    static let completion = Command(
+    static let completion: Command = Command(
         "completion", summary: "Print a completion script for a shell",
         arguments: [
             Argument(
@@ -23,7 +23,7 @@ extension Command {
     }
 
     /// `kars manual`, for packagers.
-    static let manual = Command(
+    static let manual: Command = Command(
         "manual", summary: "Write the manual pages",
         options: [
             .value("out", "dir", kind: .directory, help: "Folder to write to", isRequired: true)
@@ -37,7 +37,7 @@ extension Command {
     }
 
     /// `kars reference`, for `docs/reference.md`.
-    static let reference = Command(
+    static let reference: Command = Command(
         "reference", summary: "Print the reference page", isHidden: true
     ) { _ in
         try Console.write(ReferencePage(KarsProgram.program).text)

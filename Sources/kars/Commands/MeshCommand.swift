@@ -41,9 +41,10 @@ extension Command {
         guard let stored = try StoredIdentity.find(invocation) else {
             throw OperationFailure(.notFound, "there is no identity to delete")
         }
+        let lockPath = try ServiceOptions.dataFolder("node", invocation) + "/lock"
         let lock: FileLock
-        do throws(StorageError) {
-            lock = try FileLock(path: try ServiceOptions.dataFolder("node", invocation) + "/lock")
+        do {
+            lock = try FileLock(path: lockPath)
         } catch StorageError.locked {
             throw OperationFailure(.conflict, "the node runs", hint: "stop it, then run this again")
         }

@@ -15,13 +15,14 @@ final class StopSignals: Sendable {
     /// Takes the signals over from now on.
     init() {
         let queue = DispatchQueue(label: "kars.signals")
-        let sources = [SIGTERM, SIGINT].map { number in
-            let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
-            source.setEventHandler { [weak self] in self?.receive() }
-            source.activate()
-            return source
+        sources.withLock { sources in
+            for number in [SIGTERM, SIGINT] {
+                let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
+                source.setEventHandler { [weak self] in self?.receive() }
+                source.activate()
+                sources.append(source)
+            }
         }
-        self.sources.withLock { $0 = sources }
     }
 
     /// Returns after the first signal; at once when it came already.
