@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 /// The identity file of the public kars CLI, to be read once and never written: its key is derived from the host
 /// name and the home folder, which anybody on the machine can guess.
 enum PublicIdentityFile {
@@ -35,13 +37,15 @@ enum PublicIdentityFile {
         }
         var content = plaintext.withUnsafeBytes { Array($0) }
         defer { content.wipe() }
-        guard var seed = seed(in: content) else { throw .damaged(path: path, reason: "the private key's form is unknown") }
-        defer { seed.wipe() }
-        let identity = try Identity(seed: SecretBytes(copying: seed))
-        guard matches(fields.publicKey, identity.publicKey) else {
-            throw .damaged(path: path, reason: "the public key is not the private key's")
+        // A form is recognised by the public key that it gives: 64 bytes may be two keys or one in hexadecimal.
+        for var seed in seeds(in: content) {
+            defer { seed.wipe() }
+            let identity = try Identity(seed: SecretBytes(copying: seed))
+            if matches(fields.publicKey, identity.publicKey) {
+                return (identity, fields.createdAt ?? MeshTimestamp.format(.init(timeIntervalSince1970: 0)))
+            }
         }
-        return (identity, fields.createdAt ?? MeshTimestamp.format(.init(timeIntervalSince1970: 0)))
+        throw .damaged(path: path, reason: "no known form of the private key gives the public key")
     }
 
     /// The start of an Ed25519 key in PKCS #8 (RFC 8410), before its 32 bytes.
@@ -54,12 +58,10 @@ enum PublicIdentityFile {
     ]
 
     /// Raw seed, seed ‖ public key, PKCS #8, or one of these as hex, base64 or PEM.
-    private static func seed(in content: [UInt8]) -> [UInt8]? {
-        if let seed = binarySeed(content) { return seed }
+    private static func seeds(in content: [UInt8]) -> [[UInt8]] {
         let text = String(decoding: content, as: UTF8.self).trimmed
-        if let bytes = Hex.decode(text), let seed = binarySeed(bytes) { return seed }
         let lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("-----") }
-        return Base64.decode(lines.joined()).flatMap(binarySeed)
+        return [content, Hex.decode(text), Base64.decode(lines.joined())].compactMap { $0.flatMap(binarySeed) }
     }
 
     private static func binarySeed(_ bytes: [UInt8]) -> [UInt8]? {
