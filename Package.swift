@@ -51,7 +51,7 @@ let package = Package(
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes"],
+            dependencies: ["CommandTree", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),

@@ -2,6 +2,9 @@ import Transport
 
 /// How a node runs; each property is a flag of `kars node`.
 public struct NodeConfiguration: Sendable {
+    /// The file in the home folder that a running node holds locked.
+    public static let lockName = "node.lock"
+
     /// What other peers and commands call this one.
     public var name: String
     /// `KARS_HOME`: identity and lock; one node a home.

@@ -55,7 +55,7 @@ public final class NodeService: Sendable {
         self.health = health
         try AtomicFile.makeFolder(configuration.homeFolder)
         try AtomicFile.makeFolder(configuration.dataFolder)
-        lock = try FileLock(path: configuration.homeFolder + "/node.lock")
+        lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
         let sealer = try KeySealers.standard(
             folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)

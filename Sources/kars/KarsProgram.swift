@@ -15,7 +15,7 @@ enum KarsProgram {
             .list, .status, .logs,
             .handoff, .pair, .mesh,
             .completion, .manual, .reference,
-            .relay, .registry, .agent,
+            .relay, .registry, .node, .agent,
         ],
         examples: [
             Example("kars dev --name researcher", "Run an agent on this machine"),

@@ -1,6 +1,7 @@
 import CommandTree
 import MeshIdentity
 import MeshNode
+import NodeDaemon
 import Storage
 
 extension Command {
@@ -12,12 +13,10 @@ extension Command {
             "auth", "setup-trust", "list", "security", "peer", "promote", "unpair", "demote",
         ])
 
-    private static let data = ServiceOptions.data("node")
-
     private static let meshStatus = Command(
         "status", summary: "Show this peer's identity and connections",
         discussion: "Asks the node; when none runs, shows what its identity file says.",
-        options: [data] + NodeConnection.options,
+        options: NodeConnection.options,
         examples: [Example("kars mesh status", "See who this peer is")],
         environment: [KarsHome.variable]
     ) { invocation in
@@ -34,14 +33,14 @@ extension Command {
         "reset", summary: "Delete this peer's identity",
         discussion: "Peers and agents that trust the identity no longer will: the node makes a new one at "
             + "its next start, and must be registered and paired again. Stop the node first.",
-        options: [Confirmation.option, data],
+        options: [Confirmation.option],
         examples: [Example("kars mesh reset", "Start over with a new identity, after a question")],
         environment: [KarsHome.variable]
     ) { invocation in
         guard let stored = try StoredIdentity.find(invocation) else {
             throw OperationFailure(.notFound, "there is no identity to delete")
         }
-        let lockPath = try ServiceOptions.dataFolder("node", invocation) + "/lock"
+        let lockPath = try KarsHome(invocation.environment).path + "/" + NodeConfiguration.lockName
         let lock: FileLock
         do {
             lock = try FileLock(path: lockPath)

@@ -18,9 +18,9 @@ struct StoredIdentity: Encodable, Sendable {
             file: keystore.path)
     }
 
-    /// The keystore of the node's folder; nil when there is no such folder, because looking makes none.
+    /// The keystore in `KARS_HOME`; nil when there is no such folder, because looking makes none.
     static func keystore(_ invocation: Invocation) throws -> Keystore? {
-        let folder = try ServiceOptions.dataFolder("node", invocation)
+        let folder = try KarsHome(invocation.environment).path
         guard access(folder, F_OK) == 0 else { return nil }
         let sealer = try KeySealers.standard(folder: folder, environment: invocation.environment)
         return Keystore(folder: folder, sealer: sealer)
