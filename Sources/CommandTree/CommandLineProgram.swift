@@ -29,13 +29,16 @@ public struct CommandLineProgram: Sendable {
     /// The top of the tree; its name is the program's.
     let root: Command
 
-    /// Describes a program. The command `help` and the options `--help` and `--version` come by themselves.
+    /// Describes a program. The command `help`, where there are commands, and the options `--help` and
+    /// `--version` come by themselves.
     ///
-    /// - Parameter later: commands of the contract that this version does not have.
+    /// - Parameters:
+    ///   - later: commands of the contract that this version does not have.
+    ///   - run: the work of a program without commands.
     public init(
         name: String, version: String, summary: String, discussion: String = "",
         commands: [Command], options: [Option] = [], examples: [Example] = [],
-        environment: [EnvironmentVariable] = [], later: [String] = []
+        environment: [EnvironmentVariable] = [], later: [String] = [], run: Command.Action? = nil
     ) {
         self.name = name
         self.version = version
@@ -50,8 +53,8 @@ public struct CommandLineProgram: Sendable {
         root = Command(
             name, summary: summary, discussion: discussion,
             options: options + [BuiltIn.help, BuiltIn.version],
-            subcommands: commands.map(BuiltIn.addingHelp) + [help], examples: examples,
-            environment: environment, later: later)
+            subcommands: commands.isEmpty ? [] : commands.map(BuiltIn.addingHelp) + [help],
+            examples: examples, environment: environment, later: later, run: run)
     }
 
     /// Reads a command line.
