@@ -61,8 +61,8 @@ final class Turnstile: Sendable {
             return state.nextID
         }
         let timer = Mutex<Task<Void, Never>?>(nil)
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
+        let result: Result<AgentRoute, Refusal> = await withTaskCancellationHandler {
+            await withCheckedContinuation { (continuation: CheckedContinuation<Result<AgentRoute, Refusal>, Never>) in
                 let mustWait = state.withLock { state -> Bool in
                     guard state.route == .held else {
                         state.underWay += 1

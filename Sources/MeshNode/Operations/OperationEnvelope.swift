@@ -32,8 +32,8 @@ struct OperationResponse<Body: Codable & Sendable>: Codable, Sendable {
 }
 
 /// The JSON form of everything a peer sends.
-enum PeerJSON {
-    static func encode(_ value: some Encodable) -> [UInt8] {
+public enum PeerJSON {
+    public static func encode(_ value: some Encodable) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         do {
@@ -43,7 +43,7 @@ enum PeerJSON {
         }
     }
 
-    static func decode<T: Decodable>(_ type: T.Type, from bytes: [UInt8]) -> T? {
+    public static func decode<T: Decodable>(_ type: T.Type, from bytes: [UInt8]) -> T? {
         try? JSONDecoder().decode(type, from: Data(bytes))
     }
 }

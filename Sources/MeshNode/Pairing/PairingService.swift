@@ -123,7 +123,7 @@ public final class PairingService: Sendable {
     /// Redeems a token at the peer that made it, through `send` into the session with the pinned key.
     public func accept(
         _ request: AcceptPairing, now: Date = Date(),
-        send: @Sendable (PairRequest, PeerIdentity) async throws -> Void
+        send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
     ) async throws -> Pairing {
         let token: PairingToken
         do {
@@ -151,14 +151,19 @@ public final class PairingService: Sendable {
 
     private func ask(
         _ issuer: PeerIdentity, _ request: PairRequest,
-        _ send: @Sendable (PairRequest, PeerIdentity) async throws -> Void
+        _ send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
     ) async throws -> PairResponse {
-        try await send(request, issuer)
-        return try await withTaskCancellationHandler {
+        try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
+                // In place before the request leaves: the answer may be quick.
                 let previous = redeeming.withLock { $0.updateValue(continuation, forKey: issuer) }
                 previous?.resume(throwing: OperationFailure(.conflict, "another redemption took over"))
-                if Task.isCancelled { answered(nil, by: issuer) }
+                guard !Task.isCancelled else { return answered(nil, by: issuer) }
+                Task {
+                    do { try await send(request, issuer) } catch {
+                        self.redeeming.withLock { $0.removeValue(forKey: issuer) }?.resume(throwing: error)
+                    }
+                }
             }
         } onCancel: {
             answered(nil, by: issuer)

@@ -248,12 +248,18 @@ public actor SandboxService {
     private static func seedName(_ name: String) -> String { "agent-key:\(name)" }
     private static func tokenName(_ name: String) -> String { "gateway-token:\(name)" }
 
-    /// Keeps two changes of one sandbox apart.
-    public func exclusively<T: Sendable>(_ name: String, _ body: () async throws -> T) async throws -> T {
+    /// Keeps two changes of one sandbox apart; every call is followed by ``endChange(of:)``.
+    public func beginChange(of name: String) throws {
         guard busy.insert(name).inserted else {
             throw OperationFailure(.conflict, "\(name) is being changed by another operation")
         }
-        defer { busy.remove(name) }
+    }
+
+    public func endChange(of name: String) { busy.remove(name) }
+
+    private func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
+        try beginChange(of: name)
+        defer { endChange(of: name) }
         return try await body()
     }
 

@@ -20,19 +20,12 @@ public final class NodeStore: Sendable {
 
     /// Seals bytes for the row of that name.
     func seal(_ bytes: [UInt8], as name: String) throws -> [UInt8] {
-        let box = try bytes.withUnsafeBytes {
-            try sealer.seal($0, associatedData: Array("kars-node:\(name)".utf8))
-        }
-        return PeerJSON.encode(box)
+        try sealer.seal(bytes, associatedData: Array("kars-node:\(name)".utf8))
     }
 
     /// Opens what ``seal(_:as:)`` made.
     func open(_ sealed: [UInt8], as name: String) throws -> [UInt8] {
-        guard let box = PeerJSON.decode(SealedBox.self, from: sealed) else {
-            throw OperationFailure(.failed, "the sealed record \(name) is damaged")
-        }
-        let secret = try sealer.open(box, associatedData: Array("kars-node:\(name)".utf8))
-        return secret.withUnsafeBytes { [UInt8]($0) }
+        try sealer.open(sealed, associatedData: Array("kars-node:\(name)".utf8))
     }
 
     private static let migrations = [
