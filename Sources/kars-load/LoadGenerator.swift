@@ -28,6 +28,10 @@ actor LoadGenerator {
     private func run() async -> LoadReport {
         var main = Conversation(name: "main", isFresh: false)
         for _ in 0..<plan.warmTurns { await takeTurn(in: &main, due: clock.now) }
+        if plan.warmTurns > 0 {
+            // Whoever starts this process can wait for the load to begin.
+            FileHandle.standardError.write(Data("warm after \(plan.warmTurns) turns\n".utf8))
+        }
         for _ in 0..<plan.clients { idle.append(open()) }
         let start = clock.now
         record.begin(at: start)
