@@ -47,10 +47,11 @@ let package = Package(
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
         module("Handoff", ["MeshNode", "CSodium"]),
+        module("NodeDaemon", ["MeshNode", "Handoff", "Sandboxes"]),
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "Relay", "Registry", "MeshNode", "Handoff", "ReferenceAgent"],
+            dependencies: ["CommandTree", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
@@ -68,7 +69,8 @@ let package = Package(
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry"]),
         tests("Handoff", []),
-        tests("CommandTree", []),
+        tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
+        tests("CommandTree", [], resources: [.copy("Snapshots")]),
         tests("kars", ["Transport", "MeshIdentity", "MeshNode"]),
     ]
 )

@@ -8,6 +8,8 @@ public enum IdentityError: Error, Equatable, CustomStringConvertible {
     case file(path: String, reason: String)
     /// A file is not what was written: damaged, or changed by hand.
     case damaged(path: String, reason: String)
+    /// An identity file of the public kars CLI, which must be imported first.
+    case publicFile(path: String)
     /// The key that sealed it is not the key at hand.
     case otherKey(expected: String, found: String)
     /// Key, data or tag do not belong together.
@@ -23,6 +25,7 @@ public enum IdentityError: Error, Equatable, CustomStringConvertible {
         case .badDID(let text): "\"\(text.prefix(80))\" is neither a did:mesh, a did:agentmesh nor an AMID"
         case .file(let path, let reason): "cannot use \(path): \(reason)"
         case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
+        case .publicFile(let path): "\(path) was written by another kars and must be imported"
         case .otherKey(let expected, let found): "sealed under key \(found), but the key at hand is \(expected)"
         case .tampered: "the sealed data was changed or the key is wrong"
         case .exposed(let path, let mode):

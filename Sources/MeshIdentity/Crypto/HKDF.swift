@@ -19,21 +19,22 @@ public enum HKDF {
         precondition(count > 0 && count <= 255 * 32, "HKDF makes 1 to 8160 bytes")
         guard let context = EVP_KDF_CTX_new(algorithm.kdf) else { preconditionFailure("no memory for HKDF") }
         defer { EVP_KDF_CTX_free(context) }
-        var digest = Array("SHA256".utf8CString)
+        // OpenSSL reads a text parameter as a C string, whatever its size says.
+        var digest = Array("SHA256\0".utf8)
         var salt = salt
         var key = key
         var label = Array(label.utf8)
         defer { key.wipe() }
         var output = [UInt8](repeating: 0, count: count)
-        let result = digest.withUnsafeMutableBufferPointer { digest in
+        let result = digest.withUnsafeMutableBytes { digest in
             salt.withUnsafeMutableBytes { salt in
                 key.withUnsafeMutableBytes { key in
                     label.withUnsafeMutableBytes { label in
                         var parameters = [
-                            OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest.baseAddress, 0),
-                            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, salt.baseAddress, salt.count),
-                            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, key.baseAddress, key.count),
-                            OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, label.baseAddress, label.count),
+                            parameter("digest", UInt32(OSSL_PARAM_UTF8_STRING), UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
+                            parameter("salt", UInt32(OSSL_PARAM_OCTET_STRING), salt),
+                            parameter("key", UInt32(OSSL_PARAM_OCTET_STRING), key),
+                            parameter("info", UInt32(OSSL_PARAM_OCTET_STRING), label),
                             OSSL_PARAM_construct_end(),
                         ]
                         return EVP_KDF_derive(context, &output, count, &parameters)
@@ -43,5 +44,15 @@ public enum HKDF {
         }
         precondition(result == 1, "HKDF failed")
         return output
+    }
+
+    /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach Swift
+    /// as strings, whose C form ends with the call.
+    private static func parameter(
+        _ name: StaticString, _ type: UInt32, _ value: UnsafeMutableRawBufferPointer
+    ) -> OSSL_PARAM {
+        OSSL_PARAM(
+            key: UnsafeRawPointer(name.utf8Start).assumingMemoryBound(to: CChar.self), data_type: type,
+            data: value.baseAddress, data_size: value.count, return_size: Int.max)
     }
 }

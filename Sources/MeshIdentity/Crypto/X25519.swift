@@ -22,7 +22,7 @@ enum X25519 {
 }
 
 /// A Diffie-Hellman pair; both halves have 32 bytes and belong together.
-struct X25519KeyPair: Sendable, Equatable {
+struct X25519KeyPair: Sendable, Equatable, CustomReflectable {
     private(set) var privateKey: [UInt8]
     let publicKey: [UInt8]
 
@@ -41,6 +41,8 @@ struct X25519KeyPair: Sendable, Equatable {
         self.privateKey = privateKey
         self.publicKey = publicKey
     }
+
+    var customMirror: Mirror { Mirror(self, children: ["publicKey": Hex.encode(publicKey)]) }
 
     /// Forgets the private half.
     mutating func wipe() { privateKey.wipe() }

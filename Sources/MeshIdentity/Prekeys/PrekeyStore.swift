@@ -4,7 +4,7 @@ import FoundationEssentials
 ///
 /// A value: its owner seals and stores ``serialized()`` after every change and before acting on it, so that a
 /// one-time prekey is never used twice, not even after a crash.
-public struct PrekeyStore: Sendable, Equatable {
+public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
     /// Signed prekeys are replaced weekly and honoured for 14 days after that (AgentMesh wire §7), in seconds.
     public static let rotationInterval: Double = 7 * 86_400
     public static let grace: Double = 14 * 86_400
@@ -38,6 +38,10 @@ public struct PrekeyStore: Sendable, Equatable {
         self.oneTime = oneTime
         nextID = max(current.id, oneTime.keys.max() ?? 0) + 1
     }
+
+    /// Without keys, also when a debugger or a test dumps it.
+    public var description: String { "prekey store with \(oneTime.count) one-time prekeys" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 
     /// One-time prekeys that have not been used, published or not.
     public var oneTimeCount: Int { oneTime.count }

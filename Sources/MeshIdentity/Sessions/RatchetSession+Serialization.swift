@@ -52,16 +52,11 @@ extension RatchetState {
         text.appendHexField("dh_self_private", selfPair.privateKey)
         text.append(UInt8(ascii: ","))
         text.appendHexField("dh_self_public", selfPair.publicKey)
-        for (name, value) in [
-            ("previous_send_chain_length", previousSent), ("recv_message_number", received),
-            ("send_message_number", sent),
-        ] {
-            text.append(UInt8(ascii: ","))
-            text.appendName(name)
-            text.append(contentsOf: String(value).utf8)
-        }
+        text.appendCounter("previous_send_chain_length", previousSent)
+        text.appendCounter("recv_message_number", received)
         text.append(UInt8(ascii: ","))
         text.appendHexField("root_key", root)
+        text.appendCounter("send_message_number", sent)
         text.append(UInt8(ascii: ","))
         text.appendName("skipped_keys")
         text.append(UInt8(ascii: "{"))
@@ -99,13 +94,24 @@ private struct StoredSession: Decodable {
     init(from decoder: any Decoder) throws {
         let object = try decoder.container(keyedBy: CodingKeys.self)
         peer = try object.decodeText(.peer, limit: 256)
-        guard let data = Hex.decode(try object.decodeText(.associatedData, limit: 2048)), data.count >= 64 else {
+        guard let data = Hex.decode(try object.decodeText(.associatedData, limit: 2048)),
+            Self.binds(data, to: peer)
+        else {
             throw DecodingError.dataCorruptedError(
-                forKey: .associatedData, in: object, debugDescription: "not hex of two keys and names")
+                forKey: .associatedData, in: object, debugDescription: "not two names and two keys")
         }
         associatedData = data
         state = try StoredState(from: decoder).state
         alternate = try object.decodeIfPresent(StoredState.self, forKey: .alternate)?.state
+    }
+
+    /// Whether the data is `<initiator>|<responder>` and two keys, with `peer` as one of the names.
+    private static func binds(_ data: [UInt8], to peer: String) -> Bool {
+        guard data.count > 2 * X25519.keySize,
+            let text = String(validating: data.dropLast(2 * X25519.keySize), as: UTF8.self)
+        else { return false }
+        let names = text.split(separator: "|", omittingEmptySubsequences: false).map(String.init)
+        return names.count == 2 && names.contains(peer) && names.allSatisfy { (try? DID(parsing: $0)) != nil }
     }
 }
 
@@ -197,6 +203,11 @@ extension [UInt8] {
     fileprivate mutating func appendHexField(_ name: String, _ bytes: [UInt8]?) {
         appendName(name)
         if let bytes { appendHex(bytes) } else { append(contentsOf: "null".utf8) }
+    }
+    fileprivate mutating func appendCounter(_ name: String, _ value: UInt32) {
+        append(UInt8(ascii: ","))
+        appendName(name)
+        append(contentsOf: String(value).utf8)
     }
     fileprivate mutating func appendPosition(_ position: SkippedKeys.Position) {
         append(UInt8(ascii: "\""))

@@ -2,7 +2,7 @@
 ///
 /// A value without a lock or a file: its owner seals and stores ``serialized()`` before a message leaves or is
 /// acknowledged. Whatever throws leaves the session as it was.
-public struct RatchetSession: Sendable {
+public struct RatchetSession: Sendable, CustomStringConvertible, CustomReflectable {
     /// Most messages that may be missing before one that is read.
     public static let maximumSkipped = 100
     /// Most keys of missing messages that a session keeps; the oldest go first.
@@ -27,6 +27,10 @@ public struct RatchetSession: Sendable {
 
     /// Whether ``encrypt(_:)`` is possible; a responder must receive first.
     public var canSend: Bool { state.sendingChain != nil }
+
+    /// Without keys, also when a debugger or a test dumps it.
+    public var description: String { "session with \(peer)" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
 
     /// Seals the next message.
     public mutating func encrypt(_ plaintext: [UInt8]) throws(SessionError) -> RatchetMessage {

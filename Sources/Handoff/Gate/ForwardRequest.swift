@@ -1,0 +1,40 @@
+import FoundationEssentials
+import MeshNode
+
+/// A client's request on its way from an agent's former home to its present one.
+public struct ForwardRequest: PeerOperation {
+    public static let name = "gate.forward"
+    public static let access = OperationAccess.paired
+    public static let patience = 60
+
+    public var agent: String
+    public var method: String
+    /// Path and query.
+    public var target: String
+    public var contentType: String?
+    public var accept: String?
+    public var body: WireBytes
+
+    public init(
+        agent: String, method: String, target: String, contentType: String?, accept: String?, body: [UInt8]
+    ) {
+        self.agent = agent
+        self.method = method
+        self.target = target
+        self.contentType = contentType
+        self.accept = accept
+        self.body = WireBytes(body)
+    }
+
+    public struct Answer: Codable, Sendable {
+        public let status: Int
+        public let contentType: String?
+        public let body: WireBytes
+
+        public init(status: Int, contentType: String?, body: [UInt8]) {
+            self.status = status
+            self.contentType = contentType
+            self.body = WireBytes(body)
+        }
+    }
+}

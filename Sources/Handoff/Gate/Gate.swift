@@ -1,0 +1,264 @@
+import FoundationEssentials
+import MeshIdentity
+import MeshNode
+import Observability
+import Synchronization
+import Transport
+
+/// The one way in to the agents of a peer: `/agents/<name>/…` (design decision 5).
+///
+/// A request needs the agent's gateway token. It goes to the agent when it lives here, waits while the agent
+/// is frozen, and goes on through the mesh when the agent lives elsewhere, so a client keeps its address for
+/// as long as this peer runs.
+public final class Gate: AgentDoor {
+    /// Asks the agent's present home.
+    public typealias Forwarder = @Sendable (PeerIdentity, ForwardRequest) async throws -> ForwardRequest.Answer
+
+    struct Entry: Sendable {
+        let turnstile: Turnstile
+        /// SHA-256 of the token, compared in constant time.
+        let tokenHash: [UInt8]
+    }
+
+    static let prefix = "/agents/"
+    /// The runtime contract's hooks are for the node alone; a client must not freeze an agent.
+    static let hooks: Set<String> = ["/v1/freeze", "/v1/thaw"]
+
+    let entries = Mutex<[String: Entry]>([:])
+    let limits: GateLimits
+    let client: HTTPClient
+    let loop: EventLoop
+    let logger: Logger
+    private let forwarder: Forwarder
+    private let requests: Counter
+    private let refused: Counter
+    private let forwarded: Counter
+
+    public init(
+        loop: EventLoop, limits: GateLimits = .init(), logger: Logger, metrics: Metrics,
+        forwarder: @escaping Forwarder
+    ) {
+        self.loop = loop
+        self.limits = limits
+        self.logger = logger
+        self.forwarder = forwarder
+        client = HTTPClient(loop: loop, timeout: .seconds(120), maximumBodyBytes: 64 << 20)
+        requests = metrics.counter("kars_gate_requests_total", "Requests let through to agents.")
+        refused = metrics.counter("kars_gate_refused_total", "Requests refused at a bound or while stopped.")
+        forwarded = metrics.counter("kars_gate_forwarded_total", "Requests sent on to an agent's new home.")
+    }
+
+    // MARK: Routes
+
+    /// Makes an agent reachable, or changes where its requests go.
+    public func open(_ agent: String, token: String, route: AgentRoute) {
+        let known = entries.withLock { entries -> Turnstile? in
+            if let entry = entries[agent] { return entry.turnstile }
+            entries[agent] = Entry(
+                turnstile: Turnstile(route: route, limits: limits),
+                tokenHash: SHA256Digest.hash(Array(token.utf8)))
+            return nil
+        }
+        known?.release(to: route)
+    }
+
+    /// Holds the agent's requests and waits for those under way.
+    ///
+    /// - Returns: false when they did not end in time; the caller releases the gate again.
+    public func hold(_ agent: String) async -> Bool {
+        await entries.withLock { $0[agent]?.turnstile }?.hold() ?? true
+    }
+
+    /// Lets requests go on.
+    public func release(_ agent: String, to route: AgentRoute) {
+        entries.withLock { $0[agent]?.turnstile }?.release(to: route)
+    }
+
+    /// Takes the agent's address away; requests that wait are refused.
+    public func remove(_ agent: String) {
+        entries.withLock { $0.removeValue(forKey: agent) }?.turnstile.release(to: .stopped)
+    }
+
+    /// Requests that wait for a frozen agent.
+    public func heldCount(_ agent: String) -> Int {
+        entries.withLock { $0[agent]?.turnstile.heldCount } ?? 0
+    }
+
+    // MARK: Requests
+
+    /// Answers a client's request.
+    public func handle(_ request: HTTPRequest) async -> HTTPResponse {
+        guard let (agent, path) = Self.split(request.path) else {
+            return Self.error(404, "no such path; agents are at \(Self.prefix)<name>/")
+        }
+        guard let entry = entries.withLock({ $0[agent] }), Self.isAuthorised(request, entry) else {
+            // The same answer for an unknown agent and a wrong token: names are not for strangers.
+            return Self.error(401, "the gateway token is missing or wrong", ["www-authenticate": "Bearer"])
+        }
+        guard !Self.hooks.contains(path) else { return Self.error(403, "\(path) is for the node alone") }
+        return await Self.response(to: pass(entry.turnstile, agent, path, request))
+    }
+
+    /// Answers a request that another peer's gate sent on; the agent must live here.
+    public func answer(_ request: ForwardRequest) async throws -> ForwardRequest.Answer {
+        guard let entry = entries.withLock({ $0[request.agent] }), request.target.hasPrefix("/"),
+            request.body.bytes.count <= limits.maximumBodyBytes
+        else { throw OperationFailure(.notFound, "no agent called \"\(request.agent)\" lives here") }
+        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let path = String(parts[0])
+        guard !Self.hooks.contains(path), Self.isPlain(path) else {
+            throw OperationFailure(.refused, "\(path) is for the node alone")
+        }
+        var headers: HTTPHeaders = [:]
+        headers["content-type"] = request.contentType
+        headers["accept"] = request.accept
+        let inner = HTTPRequest(
+            method: request.method, path: path, query: parts.count > 1 ? String(parts[1]) : nil,
+            headers: headers, body: request.body.bytes, remoteAddress: "mesh")
+        switch await pass(entry.turnstile, request.agent, path, inner) {
+        case .agent(let response, let passage):
+            defer { withExtendedLifetime(passage) {} }
+            return ForwardRequest.Answer(
+                status: response.status, contentType: response.headers["content-type"],
+                body: try await response.body.collect(limit: limits.maximumBodyBytes))
+        case .forwarded(let answer): return answer
+        case .refused(let status, let message):
+            return ForwardRequest.Answer(
+                status: status, contentType: "application/json",
+                body: Array("{\"error\":\"\(message)\"}".utf8))
+        }
+    }
+}
+
+/// What became of a request that passed the token check.
+private enum Passed {
+    /// The agent answers; the passage lasts as long as its answer is read.
+    case agent(HTTPStreamingResponse, Turnstile.Passage)
+    case forwarded(ForwardRequest.Answer)
+    case refused(Int, String)
+}
+
+extension Gate {
+    private func pass(
+        _ turnstile: Turnstile, _ agent: String, _ path: String, _ request: HTTPRequest
+    ) async -> Passed {
+        let passage: Turnstile.Passage
+        do {
+            passage = try await turnstile.enter(bytes: request.body.count)
+        } catch {
+            refused.add()
+            return .refused(503, "the agent is moving and too many requests wait")
+        }
+        let target = path + (request.query.map { "?" + $0 } ?? "")
+        do {
+            switch passage.route {
+            case .local(let socket):
+                requests.add()
+                return .agent(try await ask(socket, target, request), passage)
+            case .forward(let peer):
+                forwarded.add()
+                return .forwarded(
+                    try await forwarder(
+                        peer,
+                        ForwardRequest(
+                            agent: agent, method: request.method, target: target,
+                            contentType: request.headers["content-type"], accept: request.headers["accept"],
+                            body: request.body)))
+            case .stopped, .held:
+                refused.add()
+                return .refused(503, "the agent is stopped")
+            }
+        } catch {
+            logger.warn("a request was not answered", ["agent": agent, "error": "\(error)"])
+            return .refused(502, "the agent did not answer")
+        }
+    }
+
+    private func ask(
+        _ socket: String, _ target: String, _ request: HTTPRequest
+    ) async throws -> HTTPStreamingResponse {
+        var headers: HTTPHeaders = [:]
+        for (name, value) in request.headers where !Self.dropped.contains(name.lowercased()) {
+            headers.add(name, value)
+        }
+        return try await client.stream(
+            HTTPClientRequest(
+                method: request.method, url: ServiceURL(unixSocket: socket, target: target),
+                headers: headers, body: request.body))
+    }
+
+    /// Answers up to this size are sent with their length; longer ones as they come.
+    private static let wholeAnswerBytes = 256 << 10
+
+    private static func response(to passed: Passed) async -> HTTPResponse {
+        switch passed {
+        case .refused(let status, let message):
+            return error(status, message, ["retry-after": "1"])
+        case .forwarded(let answer):
+            return .bytes(
+                answer.body.bytes, status: answer.status,
+                contentType: answer.contentType ?? "application/octet-stream")
+        case .agent(let response, let passage):
+            var headers: HTTPHeaders = [:]
+            for (name, value) in response.headers where !dropped.contains(name.lowercased()) {
+                headers.add(name, value)
+            }
+            if let length = response.headers["content-length"].flatMap({ Int($0) }), length <= wholeAnswerBytes {
+                do {
+                    let body = try await response.body.collect(limit: wholeAnswerBytes)
+                    withExtendedLifetime(passage) {}
+                    return HTTPResponse(status: response.status, headers: headers, body: .bytes(body))
+                } catch {
+                    return Self.error(502, "the agent broke off its answer")
+                }
+            }
+            return HTTPResponse(
+                status: response.status, headers: headers,
+                body: .stream { writer in
+                    for try await piece in response.body { try await writer.write(piece) }
+                    withExtendedLifetime(passage) {}
+                })
+        }
+    }
+
+    /// `/agents/<name>/rest` → the name and `/rest`.
+    static func split(_ path: String) -> (agent: String, path: String)? {
+        guard path.hasPrefix(prefix) else { return nil }
+        let rest = path.dropFirst(prefix.count)
+        let name = rest.prefix { $0 != "/" }
+        guard !name.isEmpty else { return nil }
+        let inner = rest.dropFirst(name.count)
+        guard isPlain(inner) else { return nil }
+        return (String(name), inner.isEmpty ? "/" : String(inner))
+    }
+
+    /// What the agent's own server would resolve must not slip past the list of hooks.
+    private static func isPlain(_ path: some StringProtocol) -> Bool {
+        !path.contains("//") && !path.contains("%") && !path.contains("/.")
+    }
+
+    static func isAuthorised(_ request: HTTPRequest, _ entry: Entry) -> Bool {
+        isAuthorised(headers: request.headers, queryToken: request.queryValue("token"), entry)
+    }
+
+    static func isAuthorised(headers: HTTPHeaders, queryToken: String?, _ entry: Entry) -> Bool {
+        var token = queryToken
+        if let header = headers["authorization"], header.lowercased().hasPrefix("bearer ") {
+            token = String(header.dropFirst("bearer ".count))
+        }
+        guard let token else { return false }
+        return ConstantTime.equals(SHA256Digest.hash(Array(token.utf8)), entry.tokenHash)
+    }
+
+    static func error(_ status: Int, _ message: String, _ headers: HTTPHeaders = [:]) -> HTTPResponse {
+        var response = HTTPResponse.json(["error": message], status: status)
+        for (name, value) in headers { response.headers[name] = value }
+        return response
+    }
+
+    /// Hop-by-hop fields, and the gateway token, which is not the agent's business.
+    static let dropped: Set<String> = [
+        "authorization", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
+        "trailer", "transfer-encoding", "upgrade", "host", "content-length",
+    ]
+}

@@ -1,0 +1,15 @@
+/// How much a gate holds for clients while their agent is frozen; past any bound a client gets a 503.
+public struct GateLimits: Sendable {
+    /// Requests held of one agent.
+    public var heldRequests = 4_096
+    /// Bytes of the bodies held of one agent.
+    public var heldBytes = 64 << 20
+    /// How long one request is held.
+    public var holdTime = Duration.seconds(30)
+    /// How long a move waits for requests under way before it gives up.
+    public var drainTime = Duration.seconds(20)
+    /// The body of one request and of one forwarded answer, in bytes.
+    public var maximumBodyBytes = 8 << 20
+
+    public init() {}
+}

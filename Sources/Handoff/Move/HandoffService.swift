@@ -1,0 +1,269 @@
+import FoundationEssentials
+import MeshIdentity
+import MeshNode
+import Observability
+import Synchronization
+import Transport
+
+/// Moves agents between this peer and others (design decisions 3 to 6).
+public actor HandoffService {
+    private let services: MoveServices
+    private let incoming: IncomingMoves
+    private let pairings: PairingService
+    private var outgoing: [String: OutgoingMove] = [:]
+
+    public init(
+        identity: Identity, store: NodeStore, calls: MeshCalls, registry: RegistryClient,
+        sandboxes: SandboxService, gate: Gate, pairings: PairingService, folder: String, loop: EventLoop,
+        logger: Logger
+    ) {
+        services = MoveServices(
+            identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
+            journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), logger: logger)
+        incoming = IncomingMoves(services: services, folder: folder + "/moves")
+        self.pairings = pairings
+    }
+
+    /// Adds the operations of moves to what this peer can do.
+    public nonisolated func register(in table: OperationTable) {
+        let incoming = self.incoming
+        table.register(StartHandoff.self) { request, _ in try await self.start(request) }
+        table.register(HandoffStatus.self) { request, _ in try await self.status(request.sandboxName) }
+        table.register(AbortHandoff.self) { request, _ in try await self.abort(request.sandboxName) }
+        table.register(OfferMove.self) { try await incoming.take($0, from: $1) }
+        table.register(SendManifest.self) { try await incoming.take($0, from: $1) }
+        table.register(ListMissing.self) { try await incoming.missing($0, from: $1) }
+        table.register(SendChunks.self) { try await incoming.take($0, from: $1) }
+        table.register(BuildTree.self) { try await incoming.build($0, from: $1) }
+        table.register(CommitMove.self) { try await incoming.commit($0, from: $1) }
+        table.register(CancelMove.self) { try await incoming.cancel($0, from: $1) }
+        table.register(RequestMove.self) { try await self.give($0.lineage, to: $1) }
+        table.register(RequestedMoveStatus.self) { try await self.requestedStatus($0.lineage, $1) }
+        table.register(AbortRequestedMove.self) { try await self.abortRequested($0.lineage, $1) }
+        let gate = services.gate, sandboxes = services.sandboxes
+        table.register(ForwardRequest.self) { request, caller in
+            // Only a gate the agent has moved away from sends requests on.
+            guard case .peer(let peer, _) = caller,
+                try await sandboxes.record(request.agent).formerHomes.contains(peer.did)
+            else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
+            return try await gate.answer(request)
+        }
+    }
+
+    // MARK: Recovery
+
+    /// Sandboxes whose move had not ended when this peer stopped; their recovery is ``recover()``'s.
+    public func sandboxesUnderWay() async throws -> Set<String> {
+        Set(try await services.journal.unfinished().map(\.progress.sandbox))
+    }
+
+    /// Brings every move that a stop or crash interrupted to its end; call it once the mesh is connected.
+    public func recover() async throws {
+        let unfinished = try await services.journal.unfinished()
+        for record in unfinished where record.role == .giver {
+            let name = record.progress.sandbox
+            let move = OutgoingMove(record, services: services)
+            outgoing[name] = move
+            let token = try await services.sandboxes.token(of: name)
+            services.gate.open(name, token: token, route: .stopped)
+            _ = await services.gate.hold(name)
+            services.logger.info("resuming a move", ["move": record.id, "phase": record.progress.phase.rawValue])
+            switch record.progress.phase {
+            case .copying, .freezing:
+                Task { await move.abort(because: OperationFailure(.failed, "this peer restarted")) }
+            case .committing, .starting:
+                Task { await move.commit() }
+            case .complete, .aborted: break
+            }
+        }
+        for record in unfinished where record.role == .taker {
+            let name = record.progress.sandbox
+            // A dormant copy here sends requests to where it thinks the agent is until the move is decided.
+            if let known = try? await services.sandboxes.record(name) {
+                services.gate.open(
+                    name, token: try await services.sandboxes.token(of: name), route: .forward(known.home))
+            }
+        }
+        await incoming.recover(unfinished)
+    }
+
+    // MARK: Starting
+
+    private func start(_ request: StartHandoff) async throws -> HandoffProgress {
+        let sandbox = try await services.sandboxes.record(request.sandboxName)
+        let isHome = sandbox.home.key == services.identity.publicKey
+        if request.target == "local" || request.target == services.sandboxes.peerName {
+            guard !isHome else {
+                throw OperationFailure(.refused, "\(request.sandboxName) is at home here already")
+            }
+            return try await fetch(sandbox)
+        }
+        let pairing = try await target(request.target)
+        guard let peerKey = pairing.peerKey else {
+            throw OperationFailure(.refused, "the pairing \"\(pairing.name)\" is not complete")
+        }
+        let peer = PeerIdentity(key: peerKey)
+        guard isHome else {
+            throw OperationFailure(
+                .refused,
+                sandbox.home == peer
+                    ? "\(request.sandboxName) lives at \(sandbox.homeName) already"
+                    : "\(request.sandboxName) lives at \(sandbox.homeName)",
+                hint: "bring it home first: 'kars handoff \(request.sandboxName) --to local'")
+        }
+        return try await give(sandbox, to: peer, named: pairing.peerName ?? pairing.name)
+    }
+
+    /// Finds the pairing a person means by `cloud`, or by its name or its peer's.
+    private func target(_ name: String) async throws -> Pairing {
+        let active = try await pairings.list().filter { $0.phase == .active }
+        let named = active.filter { $0.name == name || $0.peerName == name }
+        if named.count == 1 { return named[0] }
+        if named.count > 1 {
+            throw OperationFailure(
+                .invalid, "\"\(name)\" could be \(named.map(\.name).joined(separator: " or "))",
+                hint: "use the pairing's name")
+        }
+        let others = active.filter { $0.capabilities.contains(.handoff) }
+        if name == "cloud", others.count == 1 { return others[0] }
+        throw OperationFailure(
+            .notFound, "no paired peer is called \"\(name)\"",
+            hint: active.isEmpty
+                ? "pair first: 'kars pair generate' there, 'kars pair accept' here"
+                : "'kars pair list' shows the pairings: \(active.map(\.name).joined(separator: ", "))")
+    }
+
+    private func give(
+        _ sandbox: SandboxRecord, to peer: PeerIdentity, named peerName: String
+    ) async throws -> HandoffProgress {
+        let name = sandbox.name
+        if let move = outgoing[name], await !move.progress.phase.isOver {
+            throw OperationFailure(
+                .conflict, "\(name) is moving already", hint: "'kars handoff \(name) --status' shows how far it is")
+        }
+        let record = MoveRecord(
+            role: .giver,
+            progress: HandoffProgress(
+                id: FrameID.make(), sandbox: name, direction: "out", peer: peerName, peerDID: peer.did.text,
+                startedAt: Date()),
+            peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
+        let move = OutgoingMove(record, services: services)
+        outgoing[name] = move
+        Task { await move.run() }
+        return record.progress
+    }
+
+    // MARK: Bringing home
+
+    private func fetch(_ sandbox: SandboxRecord) async throws -> HandoffProgress {
+        await incoming.invite(sandbox.lineage, from: sandbox.home)
+        do {
+            let progress = try await services.calls.call(
+                RequestMove(lineage: sandbox.lineage), of: sandbox.home)
+            return seenFromHere(progress, sandbox)
+        } catch {
+            await incoming.withdrawInvitation(sandbox.lineage)
+            throw error
+        }
+    }
+
+    /// A giver's report as the taker's operator reads it.
+    private func seenFromHere(_ progress: HandoffProgress, _ sandbox: SandboxRecord) -> HandoffProgress {
+        var seen = progress
+        seen.direction = "in"
+        seen.sandbox = sandbox.name
+        seen.peer = sandbox.homeName
+        seen.peerDID = sandbox.home.did.text
+        return seen
+    }
+
+    /// A peer asks for an agent that lives here: its former home, or one whose pairing grants handoff.
+    private func give(_ lineage: DID, to caller: OperationCaller) async throws -> HandoffProgress {
+        let (peer, pairing, sandbox) = try await requested(lineage, caller)
+        guard sandbox.home.key == services.identity.publicKey else {
+            throw OperationFailure(.refused, "that agent does not live here")
+        }
+        return try await give(sandbox, to: peer, named: pairing.peerName ?? pairing.name)
+    }
+
+    private func requested(
+        _ lineage: DID, _ caller: OperationCaller
+    ) async throws -> (PeerIdentity, Pairing, SandboxRecord) {
+        guard case .peer(let peer, let pairing?) = caller, pairing.capabilities.contains(.handoff),
+            let sandbox = await services.sandboxes.record(ofLineage: lineage),
+            sandbox.formerHomes.contains(peer.did) || sandbox.home == peer
+        else {
+            // One answer for all: which agents live here is not for everyone.
+            throw OperationFailure(.refused, "the caller may not ask for that agent")
+        }
+        return (peer, pairing, sandbox)
+    }
+
+    private func requestedStatus(_ lineage: DID, _ caller: OperationCaller) async throws -> HandoffProgress {
+        let (_, _, sandbox) = try await requested(lineage, caller)
+        return try await ownStatus(sandbox.name)
+    }
+
+    private func abortRequested(_ lineage: DID, _ caller: OperationCaller) async throws -> HandoffProgress {
+        let (_, _, sandbox) = try await requested(lineage, caller)
+        return try await abortOwn(sandbox.name)
+    }
+
+    // MARK: Status and abort
+
+    private func status(_ name: String) async throws -> HandoffProgress {
+        let sandbox = try await services.sandboxes.record(name)
+        let own = try await services.journal.newest(of: name)
+        // While another peer gives an agent to this one, it knows most.
+        if let own, own.role == .taker, !own.progress.phase.isOver || own.progress.freezeMilliseconds == nil {
+            let giver = try? await services.calls.call(RequestedMoveStatus(lineage: own.lineage), of: own.peer)
+            if let giver, giver.id == own.id {
+                var seen = seenFromHere(giver, sandbox)
+                seen.peer = own.progress.peer
+                seen.peerDID = own.progress.peerDID
+                if seen.phase == .complete {
+                    var record = own
+                    record.progress = seen
+                    try await services.journal.write(record)
+                }
+                return seen
+            }
+        }
+        return try await ownStatus(name)
+    }
+
+    private func ownStatus(_ name: String) async throws -> HandoffProgress {
+        if let move = outgoing[name] {
+            let progress = await move.progress
+            if let written = try await services.journal.newest(of: name), written.id == progress.id
+                || progress.updatedAt > written.progress.updatedAt
+            {
+                return progress
+            }
+        }
+        guard let record = try await services.journal.newest(of: name) else {
+            throw OperationFailure(.notFound, "\(name) has not moved yet", hint: "'kars handoff \(name) --to cloud' moves it")
+        }
+        return record.progress
+    }
+
+    private func abort(_ name: String) async throws -> HandoffProgress {
+        if let own = try await services.journal.newest(of: name), own.role == .taker, !own.progress.phase.isOver {
+            return try await services.calls.call(AbortRequestedMove(lineage: own.lineage), of: own.peer)
+        }
+        return try await abortOwn(name)
+    }
+
+    private func abortOwn(_ name: String) async throws -> HandoffProgress {
+        guard let move = outgoing[name], await !move.progress.phase.isOver else {
+            throw OperationFailure(.refused, "\(name) is not moving")
+        }
+        try await move.requestAbort()
+        // Between two steps a step may run for a while; the answer says where the move stands then.
+        let deadline = ContinuousClock.now + .seconds(45)
+        while ContinuousClock.now < deadline, await !move.progress.phase.isOver {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        return await move.progress
+    }
+}

@@ -1,0 +1,163 @@
+import FoundationEssentials
+import Glibc
+import MeshIdentity
+import MeshNode
+import Sandboxes
+import Storage
+
+/// Takes one agent in: gathers chunks, builds and proves the tree, and starts the agent once the registry names
+/// this peer its home.
+///
+/// Nothing here trusts the giver's manifest or chunks; ``WorkspaceRestorer`` says how.
+actor IncomingMove {
+    /// One manifest at most, in bytes; about 200,000 files.
+    private static let maximumManifestBytes = 64 << 20
+
+    private let services: MoveServices
+    private let folder: String
+    private let store: ChunkStore
+    private let agent: Identity
+    private(set) var record: MoveRecord
+    private let sandbox: SandboxRecord
+    private var pieces: [UInt8] = []
+    private var round = 0
+    private var manifest: Manifest?
+    /// What stands in the tree folder now.
+    private var built: (manifest: Manifest, scan: ScanState)?
+    private var hasSeeded = false
+    private var isOver = false
+
+    private var tree: String { folder + "/tree" }
+
+    init(
+        _ record: MoveRecord, sandbox: SandboxRecord, agent: Identity, folder: String, services: MoveServices
+    ) throws {
+        self.record = record
+        self.sandbox = sandbox
+        self.agent = agent
+        self.folder = folder
+        self.services = services
+        try AtomicFile.makeFolder(folder + "/tree")
+        store = try ChunkStore(folder: folder + "/chunks")
+    }
+
+    func offerAnswer() -> OfferMove.Answer {
+        let timestamp = MeshTimestamp.format(Date())
+        let text = SuccessionCertificate.signedText(
+            old: record.oldAgent.text, new: agent.did.text, epoch: UInt64(record.epoch), timestamp: timestamp)
+        return OfferMove.Answer(
+            newKey: agent.publicKey, timestamp: timestamp, proof: WireBytes(agent.sign(Array(text.utf8))))
+    }
+
+    // MARK: Gathering
+
+    func take(_ piece: SendManifest) async throws -> SendManifest.Answer {
+        try checkOpen()
+        if piece.round != round {
+            guard piece.round == round + 1, piece.offset == 0 else { throw Self.outOfOrder }
+            round = piece.round
+            pieces = []
+            manifest = nil
+        }
+        guard piece.offset == pieces.count, manifest == nil else { throw Self.outOfOrder }
+        guard pieces.count + piece.data.bytes.count <= Self.maximumManifestBytes else {
+            throw OperationFailure(.refused, "the manifest is larger than \(Self.maximumManifestBytes) bytes")
+        }
+        pieces += piece.data.bytes
+        guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
+        let encoded = pieces
+        pieces = []
+        let (store, old, isFirst) = (self.store, oldWorkspace(), !hasSeeded)
+        hasSeeded = true
+        let (read, missing) = try await DiskWork.run {
+            let manifest = try Manifest(encoded: encoded)
+            // A dormant copy of this agent supplies what it still has in common.
+            if isFirst, let old { try store.seed(fromTree: old, for: manifest) }
+            return (manifest, store.missing(from: manifest).count)
+        }
+        manifest = read
+        record.progress.workspaceFiles = read.entries.count
+        record.progress.workspaceBytes = Int(read.totalBytes)
+        return SendManifest.Answer(missingChunks: missing)
+    }
+
+    private func oldWorkspace() -> String? {
+        try? services.sandboxes.driver.folders(of: record.progress.sandbox).workspace
+    }
+
+    func missing(_ request: ListMissing) async throws -> ListMissing.Answer {
+        try checkOpen()
+        guard let manifest else { throw Self.outOfOrder }
+        let store = self.store
+        let ids = try await DiskWork.run { store.missing(from: manifest) }
+        return ListMissing.Answer(
+            chunks: WireBytes(ids.prefix(max(1, min(request.limit, 8_192))).flatMap(\.bytes)))
+    }
+
+    func take(_ chunks: SendChunks) async throws {
+        try checkOpen()
+        let store = self.store
+        let bytes = try await DiskWork.run {
+            var bytes = 0
+            for chunk in chunks.chunks {
+                try store.put(chunk.bytes)
+                bytes += chunk.bytes.count
+            }
+            return bytes
+        }
+        record.progress.movedBytes += bytes
+    }
+
+    // MARK: Building
+
+    func build(_ request: BuildTree) async throws -> BuildTree.Answer {
+        try checkOpen()
+        guard let manifest else { throw Self.outOfOrder }
+        let (store, tree, built) = (self.store, self.tree, self.built)
+        let scan = try await DiskWork.run {
+            let restorer = WorkspaceRestorer()
+            if let built {
+                try restorer.update(tree, from: built.manifest, to: manifest, from: store)
+            } else {
+                try restorer.restore(manifest, from: store, into: tree)
+            }
+            return try restorer.verify(manifest.root, of: tree, previous: built?.scan)
+        }
+        self.built = (manifest, scan)
+        record.progress.root = manifest.root.hex
+        if let state = request.state {
+            record.progress.phase = .freezing
+            record.progress.digestBefore = state.digest
+            var home = sandbox
+            home.createdAt = state.createdAt
+            home.formerHomes = state.formerHomes
+            record.prepared = MoveRecord.Prepared(state: state, record: home)
+            try await services.sandboxes.keepSecrets(
+                of: record.progress.sandbox, seed: agent.withSeed { [UInt8]($0) }, token: state.gatewayToken)
+            try await services.journal.write(record)
+        }
+        return BuildTree.Answer(root: manifest.root.hex)
+    }
+
+    /// Whether this peer promised to keep the copy until the registry or the giver has spoken.
+    var isPrepared: Bool { record.prepared != nil }
+
+    func cancel(_ reason: String) async throws {
+        guard !isOver else { return }
+        isOver = true
+        record.progress.phase = .aborted
+        record.progress.error = reason
+        try await services.journal.write(record)
+        try? await services.registry.unregister(agent)
+        let folder = self.folder
+        try? await DiskWork.run { try MoveFolder.remove(folder) }
+    }
+
+    func finish() { isOver = true }
+
+    private func checkOpen() throws {
+        guard !isOver, record.prepared == nil else { throw Self.outOfOrder }
+    }
+
+    private static let outOfOrder = OperationFailure(.invalid, "this step of the move came out of order")
+}

@@ -1,0 +1,259 @@
+import FoundationEssentials
+import MeshIdentity
+import MeshNode
+import Observability
+import Sandboxes
+import Storage
+
+/// All moves towards this peer: who may bring what, and what becomes of it.
+actor IncomingMoves {
+    /// Moves that may be under way towards this peer at one time.
+    private static let maximumMoves = 16
+    /// How long a move that this peer asked for may take to be offered.
+    private static let invitationLifetime = Duration.seconds(600)
+
+    private let services: MoveServices
+    private let folder: String
+    private var moves: [String: IncomingMove] = [:]
+    /// Agents that this peer's operator has asked back, and from whom.
+    private var invitations: [DID: (peer: PeerIdentity, until: ContinuousClock.Instant)] = [:]
+
+    init(services: MoveServices, folder: String) {
+        self.services = services
+        self.folder = folder
+    }
+
+    /// Expects an agent from a peer, because the operator here asked for it.
+    func invite(_ lineage: DID, from peer: PeerIdentity) {
+        invitations[lineage] = (peer, .now + Self.invitationLifetime)
+    }
+
+    func withdrawInvitation(_ lineage: DID) { invitations[lineage] = nil }
+
+    // MARK: Steps
+
+    func take(_ offer: OfferMove, from caller: OperationCaller) async throws -> OfferMove.Answer {
+        guard case .peer(let peer, let pairing?) = caller else { throw Self.strangersMove }
+        guard invitations[offer.lineage].map({ $0.peer == peer && $0.until > .now }) ?? false
+            || (pairing.role == .issuer && pairing.capabilities.contains(.handoff))
+        else {
+            throw OperationFailure(
+                .refused, "the pairing \"\(pairing.name)\" does not grant handoff",
+                hint: "pair again with --capabilities offload,handoff")
+        }
+        guard moves.count < Self.maximumMoves else {
+            throw OperationFailure(.unavailable, "too many moves are under way; try again later")
+        }
+        try await check(offer, peer)
+        let agent = Identity.generate()
+        try await services.registry.register(
+            agent, capabilities: ["kars-agent"], metadata: ["display_name": offer.spec.name])
+        let me = PeerIdentity(key: services.identity.publicKey)
+        let sandbox = SandboxRecord(
+            spec: offer.spec, lineage: offer.lineage, agent: agent.did, epoch: offer.epoch, home: me,
+            homeName: services.sandboxes.peerName, formerHomes: [], createdAt: Date())
+        var record = MoveRecord(
+            role: .taker,
+            progress: HandoffProgress(
+                id: offer.id, sandbox: offer.spec.name, direction: "in", peer: pairing.peerName ?? pairing.name,
+                peerDID: peer.did.text, startedAt: Date()),
+            peer: peer, lineage: offer.lineage, epoch: offer.epoch, oldAgent: offer.agentKey.did)
+        record.newAgent = agent.did
+        try await services.journal.write(record)
+        let move = try IncomingMove(
+            record, sandbox: sandbox, agent: agent, folder: moveFolder(offer.id), services: services)
+        moves[offer.id] = move
+        return await move.offerAnswer()
+    }
+
+    private func check(_ offer: OfferMove, _ peer: PeerIdentity) async throws {
+        guard offer.id.utf8.count <= 64, offer.id.allSatisfy({ $0.isASCII && ($0.isHexDigit || $0 == "-") }),
+            moves[offer.id] == nil
+        else { throw OperationFailure(.invalid, "the move's id is not usable") }
+        do { try offer.spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
+        // The registry, not the giver, says whose agent it is.
+        guard let home = try await services.registry.home(of: offer.lineage),
+            let did = try? DID(parsing: home.home), did == peer.did, home.epoch + 1 == offer.epoch,
+            (try? DID(parsing: home.did)) == offer.agentKey.did
+        else { throw OperationFailure(.refused, "\(peer.did) is not the home of that agent") }
+        let known = try? await services.sandboxes.record(offer.spec.name)
+        if let known, known.lineage != offer.lineage {
+            throw OperationFailure(.conflict, "another sandbox called \"\(offer.spec.name)\" exists there")
+        }
+        if let known, known.home.key == services.identity.publicKey {
+            throw OperationFailure(.conflict, "\"\(offer.spec.name)\" lives there already")
+        }
+        try AtomicFile.makeFolder(folder)
+        let free = try await DiskWork.run { [folder] in try WorkspaceRestorer.freeBytes(at: folder) }
+        // Chunks and tree both stand until the commit, and the disk keeps its reserve.
+        let needed = UInt64(max(0, offer.workspaceBytes)).multipliedReportingOverflow(by: 2)
+        let total = needed.partialValue.addingReportingOverflow(WorkspaceLimits().reservedFreeBytes)
+        guard !needed.overflow, !total.overflow, total.partialValue <= free else {
+            throw OperationFailure(
+                .noSpace, "no room for \(offer.spec.name): \(offer.workspaceBytes) bytes twice, and \(free) are free",
+                hint: "free some space at that peer")
+        }
+    }
+
+    private func move(_ id: String, _ caller: OperationCaller) async throws -> IncomingMove {
+        guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
+        guard let move = moves[id], await move.record.peer == peer else {
+            throw OperationFailure(.notFound, "there is no such move")
+        }
+        return move
+    }
+
+    func take(_ piece: SendManifest, from caller: OperationCaller) async throws -> SendManifest.Answer {
+        try await reporting { try await move(piece.id, caller).take(piece) }
+    }
+
+    func missing(_ request: ListMissing, from caller: OperationCaller) async throws -> ListMissing.Answer {
+        try await move(request.id, caller).missing(request)
+    }
+
+    func take(_ chunks: SendChunks, from caller: OperationCaller) async throws -> Done {
+        try await reporting { try await move(chunks.id, caller).take(chunks) }
+        return Done()
+    }
+
+    func build(_ request: BuildTree, from caller: OperationCaller) async throws -> BuildTree.Answer {
+        try await reporting { try await move(request.id, caller).build(request) }
+    }
+
+    /// The giver says the move is off. A promised copy goes only if the registry agrees that it never moved.
+    func cancel(_ request: CancelMove, from caller: OperationCaller) async throws -> Done {
+        guard case .peer(let peer, _) = caller, let move = moves[request.id] else { return Done() }
+        let record = await move.record
+        guard record.peer == peer else { throw Self.strangersMove }
+        if record.prepared != nil, try await isHome(record) {
+            throw OperationFailure(.conflict, "the move is committed")
+        }
+        try await move.cancel("ended by \(record.progress.peer)")
+        moves[request.id] = nil
+        return Done()
+    }
+
+    /// The giver says that the commit is written; the registry has the last word.
+    func commit(_ request: CommitMove, from caller: OperationCaller) async throws -> CommitMove.Answer {
+        guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
+        let record: MoveRecord
+        if let move = moves[request.id] {
+            record = await move.record
+        } else if let written = try await services.journal.unfinished().first(where: { $0.id == request.id }) {
+            record = written
+        } else {
+            throw OperationFailure(.notFound, "there is no such move")
+        }
+        guard record.peer == peer else { throw Self.strangersMove }
+        return CommitMove.Answer(digest: try await settle(record))
+    }
+
+    // MARK: Settling
+
+    private func isHome(_ record: MoveRecord) async throws -> Bool {
+        guard let home = try await services.registry.home(of: record.lineage),
+            let did = try? DID(parsing: home.home)
+        else { return false }
+        return home.epoch == record.epoch && did == services.identity.did
+    }
+
+    /// Makes the copy the agent's home; safe to repeat after a crash at any point.
+    ///
+    /// - Returns: the digest the agent gives before its first request here.
+    private func settle(_ record: MoveRecord) async throws -> String {
+        guard let prepared = record.prepared else {
+            throw OperationFailure(.conflict, "the move is not ready to be committed")
+        }
+        guard try await isHome(record) else {
+            throw OperationFailure(.conflict, "the registry does not name this peer the home of \(record.lineage)")
+        }
+        let name = record.progress.sandbox
+        try await services.sandboxes.beginChange(of: name)
+        do {
+            let digest = try await install(record, prepared)
+            await services.sandboxes.endChange(of: name)
+            return digest
+        } catch {
+            await services.sandboxes.endChange(of: name)
+            throw error
+        }
+    }
+
+    private func install(_ record: MoveRecord, _ prepared: MoveRecord.Prepared) async throws -> String {
+        let name = record.progress.sandbox
+        let (sandboxes, driver) = (services.sandboxes, services.sandboxes.driver)
+        if !driver.names().contains(name) { try await driver.create(prepared.record.spec) }
+        if try driver.state(of: name).isAlive, try await sandboxes.record(name).epoch < record.epoch {
+            try await driver.stop(name, grace: .zero)
+        }
+        let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
+        let workspace = try driver.folders(of: name).workspace
+        try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+        try await sandboxes.save(prepared.record)
+        try await sandboxes.run(name)
+        let socket = try driver.gatewaySocket(of: name)
+        let digest = try await services.hooks.digest(socket)
+        services.gate.open(name, token: prepared.state.gatewayToken, route: .local(socket: socket))
+        var done = record
+        done.progress.phase = .complete
+        done.progress.digestAfter = digest
+        try await services.journal.write(done)
+        await moves[record.id]?.finish()
+        moves[record.id] = nil
+        invitations[record.lineage] = nil
+        services.logger.info("took in", ["sandbox": name, "from": record.peer.did])
+        let folder = moveFolder(record.id)
+        Task.detached { try? await DiskWork.run { try MoveFolder.remove(folder) } }
+        return digest
+    }
+
+    /// After a restart: what was promised waits for the registry's word, the rest is forgotten.
+    func recover(_ records: [MoveRecord]) async {
+        for record in records where record.role == .taker {
+            if record.prepared != nil {
+                Task { await self.settleWhenDecided(record) }
+                continue
+            }
+            var record = record
+            record.progress.phase = .aborted
+            record.progress.error = "this peer restarted"
+            try? await services.journal.write(record)
+            let folder = moveFolder(record.id)
+            try? await DiskWork.run { try MoveFolder.remove(folder) }
+        }
+    }
+
+    /// Asks the registry until the record says who has the agent.
+    private func settleWhenDecided(_ record: MoveRecord) async {
+        while true {
+            do {
+                if let now = try await services.journal.newest(of: record.progress.sandbox), now.id == record.id,
+                    now.progress.phase.isOver
+                {
+                    return
+                }
+                if try await isHome(record) {
+                    _ = try await settle(record)
+                    return
+                }
+            } catch {
+                services.logger.warn("a promised copy waits", ["move": record.id, "error": "\(error)"])
+            }
+            try? await Task.sleep(for: .seconds(2))
+        }
+    }
+
+    private nonisolated func moveFolder(_ id: String) -> String { "\(folder)/\(id)" }
+
+    /// Turns what the disk and a hostile manifest can cause into the taker's word to the giver.
+    private func reporting<T: Sendable>(_ body: () async throws -> T) async throws -> T {
+        do {
+            return try await body()
+        } catch let error as WorkspaceError {
+            if case .diskFull = error { throw OperationFailure(.noSpace, "the taker's disk is full: \(error)") }
+            throw OperationFailure(.refused, "the taker refuses the workspace: \(error)")
+        }
+    }
+
+    private static let strangersMove = OperationFailure(.refused, "this move belongs to another peer")
+}

@@ -1,0 +1,158 @@
+import FoundationEssentials
+import MeshIdentity
+import MeshNode
+import Sandboxes
+
+// What two peers say to each other during a move, inside their end-to-end session. The giving peer asks, the
+// taking one answers; whether it may is decided by the taker (``IncomingMoves``).
+
+/// Offers an agent; the taker makes room and a key for it.
+struct OfferMove: PeerOperation {
+    static let name = "move.offer"
+    static let access = OperationAccess.paired
+
+    let id: String
+    let spec: SandboxSpec
+    let lineage: DID
+    /// The agent's present key, which the new one succeeds.
+    let agentKey: PublicKey
+    /// The epoch that the move will write.
+    let epoch: Int
+    /// About how much is coming, in bytes.
+    let workspaceBytes: Int
+
+    struct Answer: Codable, Sendable {
+        /// The agent's key at its new home, and its word that it follows the old one.
+        let newKey: PublicKey
+        let timestamp: String
+        let proof: WireBytes
+    }
+}
+
+/// A piece of the encoded manifest of the workspace; a move sends one manifest a round.
+struct SendManifest: PeerOperation {
+    static let name = "move.manifest"
+    static let access = OperationAccess.paired
+    static let patience = 120
+
+    let id: String
+    /// Counts the manifests of this move from 1.
+    let round: Int
+    let offset: Int
+    let isLast: Bool
+    let data: WireBytes
+
+    struct Answer: Codable, Sendable {
+        /// Chunks the taker lacks, known with the last piece.
+        let missingChunks: Int
+    }
+}
+
+/// Asks which chunks of the newest manifest the taker lacks.
+struct ListMissing: PeerOperation {
+    static let name = "move.missing"
+    static let access = OperationAccess.paired
+
+    let id: String
+    let limit: Int
+
+    struct Answer: Codable, Sendable {
+        /// BLAKE2b-256 each, one after the other.
+        let chunks: WireBytes
+    }
+}
+
+/// Chunks of the workspace.
+struct SendChunks: PeerOperation {
+    static let name = "move.chunks"
+    static let access = OperationAccess.paired
+    static let patience = 120
+
+    let id: String
+    let chunks: [WireBytes]
+
+    typealias Answer = Done
+}
+
+/// Builds the tree of the newest manifest and proves its root.
+struct BuildTree: PeerOperation {
+    static let name = "move.build"
+    static let access = OperationAccess.paired
+    static let patience = 300
+
+    let id: String
+    /// With the last, frozen manifest: what else makes the agent whole. From here on the taker keeps the copy
+    /// until the registry or the giver has spoken.
+    let state: MovedState?
+
+    struct Answer: Codable, Sendable {
+        /// The Merkle root of the tree as read back from the disk.
+        let root: String
+    }
+}
+
+/// What moves beside the workspace.
+struct MovedState: Codable, Sendable {
+    /// Clients keep their token.
+    let gatewayToken: String
+    /// The digest the agent gave when it was frozen.
+    let digest: String
+    let createdAt: Date
+    let formerHomes: [DID]
+}
+
+/// The home record names the taker: it starts the agent.
+struct CommitMove: PeerOperation {
+    static let name = "move.commit"
+    static let access = OperationAccess.paired
+    static let patience = 60
+
+    let id: String
+
+    struct Answer: Codable, Sendable {
+        /// The digest the agent gives after its start, before any request.
+        let digest: String
+    }
+}
+
+/// The move is off; the taker forgets its copy.
+struct CancelMove: PeerOperation {
+    static let name = "move.cancel"
+    static let access = OperationAccess.paired
+
+    let id: String
+
+    typealias Answer = Done
+}
+
+/// Asks the agent's home to give it to the caller (`kars handoff <name> --to local`).
+struct RequestMove: PeerOperation {
+    static let name = "move.request"
+    static let access = OperationAccess.paired
+    static let patience = 60
+
+    let lineage: DID
+
+    typealias Answer = HandoffProgress
+}
+
+/// How a move that a peer asked for stands at the giver.
+struct RequestedMoveStatus: PeerOperation {
+    static let name = "move.requested"
+    static let access = OperationAccess.paired
+
+    let lineage: DID
+
+    typealias Answer = HandoffProgress
+}
+
+/// Aborts a move that the caller asked for.
+struct AbortRequestedMove: PeerOperation {
+    static let name = "move.abort"
+    static let access = OperationAccess.paired
+    static let patience = 60
+
+    let lineage: DID
+
+    typealias Answer = HandoffProgress
+}

@@ -1,0 +1,352 @@
+import FoundationEssentials
+import MeshIdentity
+import MeshNode
+import Observability
+import Sandboxes
+
+/// Gives one agent away.
+///
+///     copying ──▶ freezing ──▶ committing ──▶ starting ──▶ complete
+///        └───────────┴─ aborted (thawed here, as if nothing had happened)
+///
+/// Up to `committing` every failure ends in `aborted`. In `committing` the registry's record decides: the
+/// write is repeated until its outcome is certain. After it the agent's home is the taker, and this peer only
+/// has to hand over the requests it holds.
+actor OutgoingMove {
+    /// Rounds of copying while the agent serves; more would chase an agent that writes faster than they send.
+    private static let maximumRounds = 4
+    /// A round that moved no more than this ends the copying.
+    private static let smallRoundBytes = 1 << 20
+    private static let manifestPieceBytes = 192 << 10
+
+    private let services: MoveServices
+    private let sender: ChunkSender
+    private(set) var record: MoveRecord
+    private var isAborted = false
+    private var heldSince: ContinuousClock.Instant?
+    private var round = 0
+    private var scan: ScanState?
+
+    init(_ record: MoveRecord, services: MoveServices) {
+        self.record = record
+        self.services = services
+        sender = ChunkSender(id: record.id, peer: record.peer, calls: services.calls)
+    }
+
+    var progress: HandoffProgress { record.progress }
+    private var name: String { record.progress.sandbox }
+
+    /// Runs the move to its end, whichever it is.
+    func run() async {
+        do {
+            try await services.journal.write(record)
+            let offer = try await offer()
+            try await copyWhileServing()
+            try await freeze()
+            try await prepare(offer)
+        } catch {
+            return await abort(because: error)
+        }
+        await commit()
+    }
+
+    /// The operator wants it to end; works until the commit begins.
+    func requestAbort() throws {
+        switch record.progress.phase {
+        case .copying, .freezing: isAborted = true
+        case .committing, .starting, .complete:
+            throw OperationFailure(
+                .refused, "the move of \(name) is committed and can no longer be aborted",
+                hint: "move it back: 'kars handoff \(name) --to local'")
+        case .aborted: break
+        }
+    }
+
+    private func checkAborted() throws {
+        if isAborted { throw OperationFailure(.refused, "aborted by the operator") }
+    }
+
+    private func enter(_ phase: HandoffProgress.Phase) async throws {
+        record.progress.phase = phase
+        try await services.journal.write(record)
+    }
+
+    // MARK: Copying
+
+    private func offer() async throws -> OfferMove.Answer {
+        let sandbox = try await services.sandboxes.record(name)
+        let workspace = try services.sandboxes.driver.folders(of: name).workspace
+        let (manifest, state) = try await DiskWork.run {
+            try WorkspaceScanner(root: workspace).scan(mode: .live)
+        }
+        scan = state
+        record.progress.workspaceFiles = manifest.entries.count
+        record.progress.workspaceBytes = Int(manifest.totalBytes)
+        let agent = try await services.sandboxes.agentIdentity(name)
+        let answer = try await services.calls.call(
+            OfferMove(
+                id: record.id, spec: sandbox.spec, lineage: record.lineage, agentKey: agent.publicKey,
+                epoch: record.epoch, workspaceBytes: Int(manifest.totalBytes)), of: record.peer)
+        record.newAgent = answer.newKey.did
+        record.succession = SuccessionCertificate(
+            oldKey: agent.publicKey, newKey: answer.newKey, reason: "handoff", epoch: UInt64(record.epoch),
+            timestamp: answer.timestamp,
+            signature: agent.sign(
+                Array(
+                    SuccessionCertificate.signedText(
+                        old: agent.did.text, new: answer.newKey.did.text, epoch: UInt64(record.epoch),
+                        timestamp: answer.timestamp).utf8)),
+            proof: answer.proof.bytes)
+        do { try record.succession!.verify() } catch {
+            throw OperationFailure(.failed, "the taker's key does not prove itself: \(error)")
+        }
+        return answer
+    }
+
+    private func copyWhileServing() async throws {
+        for _ in 1...Self.maximumRounds {
+            try checkAborted()
+            let sent = try await sendRound(.live)
+            if sent <= Self.smallRoundBytes { break }
+        }
+        try checkAborted()
+        _ = try await services.calls.call(BuildTree(id: record.id, state: nil), of: record.peer)
+        try checkAborted()
+    }
+
+    /// Sends a manifest and the chunks the taker lacks.
+    ///
+    /// - Returns: bytes of chunks sent.
+    private func sendRound(_ mode: WorkspaceScanner.Mode) async throws -> Int {
+        let workspace = try services.sandboxes.driver.folders(of: name).workspace
+        let previous = scan
+        let (manifest, state) = try await DiskWork.run {
+            try WorkspaceScanner(root: workspace).scan(previous: previous, mode: mode)
+        }
+        scan = state
+        round += 1
+        record.progress.workspaceFiles = manifest.entries.count
+        record.progress.workspaceBytes = Int(manifest.totalBytes)
+        record.progress.root = manifest.root.hex
+        let missing = try await send(manifest.encoded())
+        guard missing > 0 else { return 0 }
+        let reader = try await DiskWork.run { try ChunkReader(root: workspace, state: state) }
+        let sent = try await sender.sendMissing(from: reader, isExact: mode == .frozen) { [self] in
+            try await checkAborted()
+        }
+        record.progress.movedBytes += sent
+        return sent
+    }
+
+    private func send(_ manifest: [UInt8]) async throws -> Int {
+        var offset = 0
+        while true {
+            let end = min(manifest.count, offset + Self.manifestPieceBytes)
+            let isLast = end == manifest.count
+            let answer = try await services.calls.call(
+                SendManifest(
+                    id: record.id, round: round, offset: offset, isLast: isLast,
+                    data: WireBytes(Array(manifest[offset..<end]))), of: record.peer)
+            if isLast { return answer.missingChunks }
+            offset = end
+        }
+    }
+
+    // MARK: Frozen
+
+    private func freeze() async throws {
+        try await enter(.freezing)
+        heldSince = .now
+        guard await services.gate.hold(name) else {
+            throw OperationFailure(.timedOut, "requests to \(name) did not end in time")
+        }
+        let driver = services.sandboxes.driver
+        record.progress.digestBefore = try await services.hooks.freeze(try driver.gatewaySocket(of: name))
+        try await driver.freeze(name)
+        try checkAborted()
+        _ = try await sendRound(.frozen)
+    }
+
+    private func prepare(_ offer: OfferMove.Answer) async throws {
+        let sandbox = try await services.sandboxes.record(name)
+        let me = services.identity.did
+        let state = MovedState(
+            gatewayToken: try await services.sandboxes.token(of: name),
+            digest: record.progress.digestBefore ?? "", createdAt: sandbox.createdAt,
+            formerHomes: sandbox.formerHomes.filter { $0 != record.peer.did && $0 != me } + [me])
+        let answer = try await services.calls.call(
+            BuildTree(id: record.id, state: state), of: record.peer)
+        guard answer.root == record.progress.root else {
+            throw OperationFailure(.failed, "the taker's copy differs: its root is \(answer.root)")
+        }
+        try checkAborted()
+        try await enter(.committing)
+    }
+
+    // MARK: Committed
+
+    /// From here the move goes on until the registry has spoken; also after a restart.
+    func commit() async {
+        while true {
+            do {
+                try await writeHome()
+                break
+            } catch let failure as OperationFailure where failure.code != .unavailable && failure.code != .timedOut
+                && failure.code != .failed
+            {
+                // The registry refused the write. Whether an earlier try of ours went through shows its record.
+                guard await lostHome(failure) else { return }
+                break
+            } catch {
+                services.logger.warn("the commit is tried again", ["move": record.id, "error": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+        await handOver()
+    }
+
+    private func writeHome() async throws {
+        try await services.registry.setHome(
+            of: record.lineage,
+            .make(
+                agent: record.lineage, epoch: record.epoch, home: record.peer.did, signer: services.identity,
+                succession: record.succession, now: Date()))
+    }
+
+    /// - Returns: true when the record names the taker after all; otherwise the move is aborted.
+    private func lostHome(_ failure: OperationFailure) async -> Bool {
+        while true {
+            do {
+                let home = try await services.registry.home(of: record.lineage)
+                if home?.epoch == record.epoch, let did = home.flatMap({ try? DID(parsing: $0.home) }),
+                    did == record.peer.did
+                {
+                    return true
+                }
+                if let did = home.flatMap({ try? DID(parsing: $0.home) }), did != services.identity.did {
+                    // Somebody else is the home: an agent running here would be a second one.
+                    services.logger.error("the agent's home is elsewhere", ["move": record.id, "home": did])
+                    services.gate.release(name, to: .stopped)
+                    record.progress.phase = .aborted
+                    record.progress.error = "the registry names another home: \(did)"
+                    await retireHere()
+                    await writeUntilStored()
+                    return false
+                }
+                await abort(because: failure)
+                return false
+            } catch {
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    /// The taker is the home: it starts the agent, this gate sends on what it held.
+    private func handOver() async {
+        record.progress.phase = .starting
+        await writeUntilStored()
+        await relinquish()
+        var attempt = 0
+        while true {
+            do {
+                let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
+                record.progress.digestAfter = answer.digest
+                break
+            } catch {
+                services.logger.warn("the taker has not started the agent yet", ["move": record.id, "error": "\(error)"])
+                attempt += 1
+                // Its own recovery starts the agent too; requests then wait there instead of here.
+                if attempt == 3 { releaseToTaker() }
+                if let failure = error as? OperationFailure, failure.code == .notFound { break }
+                try? await Task.sleep(for: .seconds(1))
+            }
+        }
+        releaseToTaker()
+        if let digest = record.progress.digestAfter, digest != record.progress.digestBefore {
+            services.logger.error("the agent's state changed in the move", ["move": record.id])
+            record.progress.error = "the agent's digest differs after the move"
+        }
+        await retireHere()
+        record.progress.phase = .complete
+        await writeUntilStored()
+        services.logger.info(
+            "moved", ["sandbox": name, "to": record.peer.did, "freeze_ms": record.progress.freezeMilliseconds ?? 0])
+    }
+
+    private func releaseToTaker() {
+        services.gate.release(name, to: .forward(record.peer))
+        if let heldSince {
+            record.progress.freezeMilliseconds = (ContinuousClock.now - heldSince).milliseconds
+        }
+        heldSince = nil
+    }
+
+    /// The sandbox's record names the new home; durable before any request is sent on.
+    private func relinquish() async {
+        while true {
+            do {
+                var sandbox = try await services.sandboxes.record(name)
+                sandbox.home = record.peer
+                sandbox.homeName = record.progress.peer
+                sandbox.epoch = record.epoch
+                if let newAgent = record.newAgent { sandbox.agent = newAgent }
+                try await services.sandboxes.save(sandbox)
+                return
+            } catch {
+                services.logger.error("the new home could not be stored", ["move": record.id, "error": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    /// The frozen agent ends without running again; its workspace stays as the base for a way back.
+    private func retireHere() async {
+        do { try await services.sandboxes.driver.stop(name, grace: .zero) } catch {
+            services.logger.warn("the old sandbox did not stop", ["sandbox": name, "error": "\(error)"])
+        }
+    }
+
+    private func writeUntilStored() async {
+        while true {
+            do { return try await services.journal.write(record) } catch {
+                services.logger.error("the journal cannot be written", ["move": record.id, "error": "\(error)"])
+                try? await Task.sleep(for: .milliseconds(500))
+            }
+        }
+    }
+
+    // MARK: Aborted
+
+    /// Ends a move before its commit: the agent goes on here.
+    func abort(because error: any Error) async {
+        let failure = OperationFailure(wrapping: error, doing: "moving \(name)")
+        services.logger.warn("a move was aborted", ["move": record.id, "error": failure.message])
+        let driver = services.sandboxes.driver
+        do {
+            try await services.sandboxes.run(name)
+            let socket = try driver.gatewaySocket(of: name)
+            try await services.hooks.thaw(socket)
+            services.gate.release(name, to: .local(socket: socket))
+        } catch {
+            services.logger.error("the agent could not be thawed", ["sandbox": name, "error": "\(error)"])
+            services.gate.release(name, to: .stopped)
+        }
+        if let heldSince { record.progress.freezeMilliseconds = (ContinuousClock.now - heldSince).milliseconds }
+        record.progress.phase = .aborted
+        record.progress.error = failure.message
+        await writeUntilStored()
+        let (calls, id, peer, logger) = (services.calls, record.id, record.peer, services.logger)
+        Task {
+            do { _ = try await calls.call(CancelMove(id: id), of: peer) } catch {
+                logger.warn("the taker does not know yet that the move is off", ["move": id, "error": "\(error)"])
+            }
+        }
+    }
+}
+
+extension Duration {
+    var milliseconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) * 1_000 + Double(attoseconds) / 1e15
+    }
+}

@@ -1,0 +1,105 @@
+import Observability
+import Synchronization
+
+/// Who asks.
+public enum OperationCaller: Sendable, CustomStringConvertible {
+    /// The operator, over the Unix socket or in process.
+    case operatorOfThisPeer
+    /// A peer inside an end-to-end session, with its active pairing when there is one.
+    case peer(PeerIdentity, Pairing?)
+
+    public var description: String {
+        switch self {
+        case .operatorOfThisPeer: "operator"
+        case .peer(let peer, _): peer.did.text
+        }
+    }
+}
+
+/// What this peer can do, by name: finds the operation, checks the caller, runs it.
+public final class OperationTable: Sendable {
+    private typealias Handler = @Sendable ([UInt8], OperationCaller) async -> [UInt8]
+
+    private struct Entry: Sendable {
+        let access: OperationAccess
+        let handler: Handler
+    }
+
+    private let entries = Mutex<[String: Entry]>([:])
+    private let audit: @Sendable (_ caller: String, _ operation: String, _ decision: String) async -> Void
+
+    /// - Parameter audit: records a decision durably; called before the operation runs.
+    public init(
+        audit: @escaping @Sendable (_ caller: String, _ operation: String, _ decision: String) async -> Void
+    ) {
+        self.audit = audit
+    }
+
+    /// Adds an operation. Each name is registered once, when the node starts.
+    public func register<Operation: PeerOperation>(
+        _ type: Operation.Type,
+        _ run: @escaping @Sendable (Operation, OperationCaller) async throws -> Operation.Answer
+    ) {
+        let entry = Entry(access: Operation.access) { bytes, caller in
+            guard let request = PeerJSON.decode(OperationRequest<Operation>.self, from: bytes) else {
+                return Self.refusal(
+                    id: PeerJSON.decode(OperationHeader.self, from: bytes)?.id ?? "",
+                    .init(.invalid, "the request for \(Operation.name) is malformed"))
+            }
+            do {
+                let answer = try await run(request.body, caller)
+                return PeerJSON.encode(OperationResponse(id: request.id, ok: answer))
+            } catch {
+                return Self.refusal(id: request.id, OperationFailure(wrapping: error, doing: Operation.name))
+            }
+        }
+        entries.withLock {
+            precondition($0[Operation.name] == nil, "\(Operation.name) is registered twice")
+            $0[Operation.name] = entry
+        }
+    }
+
+    /// Runs the request that `bytes` hold and returns the encoded response; never throws, because the
+    /// caller always gets an answer.
+    public func answer(_ bytes: [UInt8], from caller: OperationCaller) async -> [UInt8] {
+        guard let header = PeerJSON.decode(OperationHeader.self, from: bytes), header.v == 1,
+            header.id.utf8.count <= OperationHeader.maximumIDBytes
+        else {
+            return Self.refusal(id: "", .init(.invalid, "the request is not a version 1 operation"))
+        }
+        guard let entry = entries.withLock({ $0[header.op] }) else {
+            return Self.refusal(
+                id: header.id, .init(.invalid, "this peer does not know the operation \(header.op)"))
+        }
+        if let failure = Self.objection(to: caller, entry.access, header.op) {
+            await audit(caller.description, header.op, "denied")
+            return Self.refusal(id: header.id, failure)
+        }
+        if case .peer = caller { await audit(caller.description, header.op, "allowed") }
+        return await entry.handler(bytes, caller)
+    }
+
+    private static func objection(
+        to caller: OperationCaller, _ access: OperationAccess, _ operation: String
+    ) -> OperationFailure? {
+        guard case .peer(let peer, let pairing) = caller else { return nil }
+        guard let pairing, pairing.phase == .active else {
+            return OperationFailure(
+                .refused, "\(peer.did) is not paired with this peer",
+                hint: "make a token here with 'kars pair generate' and redeem it there")
+        }
+        switch access {
+        case .operatorOnly:
+            return OperationFailure(.refused, "\(operation) is for the operator of this peer only")
+        case .capability(let needed) where !pairing.capabilities.contains(needed):
+            return OperationFailure(
+                .refused, "the pairing \"\(pairing.name)\" does not grant \(needed.rawValue)",
+                hint: "pair again with --capabilities \(needed.rawValue)")
+        case .capability, .paired: return nil
+        }
+    }
+
+    private static func refusal(id: String, _ failure: OperationFailure) -> [UInt8] {
+        PeerJSON.encode(OperationResponse<Done>(id: id, error: failure))
+    }
+}

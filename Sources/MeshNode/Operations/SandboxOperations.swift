@@ -1,0 +1,143 @@
+import FoundationEssentials
+
+/// What a command shows of one sandbox.
+public struct SandboxSummary: Codable, Sendable, Equatable {
+    public var name: String
+    /// Runtime kind as on the command line, such as `byo`.
+    public var runtime: String
+    /// `running`, `frozen`, `stopped`, or `offloaded` while its home is another peer.
+    public var status: String
+    /// The driver that runs it here.
+    public var driver: String
+    /// The agent's present DID.
+    public var did: String
+    /// The home peer's name as known here, and its DID.
+    public var home: String
+    public var homeDID: String
+    public var epoch: Int
+    public var createdAt: Date
+    /// Where clients reach the agent through this peer's gate.
+    public var gatewayURL: String?
+    /// The 0600 file that holds the gateway token.
+    public var tokenFile: String?
+    /// Limits that the driver could apply, such as `pids`.
+    public var limits: [String]
+
+    public init(
+        name: String, runtime: String, status: String, driver: String, did: String, home: String,
+        homeDID: String, epoch: Int, createdAt: Date, gatewayURL: String?, tokenFile: String?,
+        limits: [String]
+    ) {
+        self.name = name
+        self.runtime = runtime
+        self.status = status
+        self.driver = driver
+        self.did = did
+        self.home = home
+        self.homeDID = homeDID
+        self.epoch = epoch
+        self.createdAt = createdAt
+        self.gatewayURL = gatewayURL
+        self.tokenFile = tokenFile
+        self.limits = limits
+    }
+}
+
+/// Makes and starts a sandbox (`kars dev`).
+public struct CreateSandbox: PeerOperation {
+    public static let name = "sandbox.create"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 120
+
+    public var sandboxName: String
+    /// A folder of this machine whose content becomes the start of the workspace; absolute.
+    public var workspace: String?
+
+    public init(sandboxName: String, workspace: String? = nil) {
+        self.sandboxName = sandboxName
+        self.workspace = workspace
+    }
+
+    public typealias Answer = SandboxSummary
+}
+
+/// All sandboxes of this peer (`kars list`).
+public struct ListSandboxes: PeerOperation {
+    public static let name = "sandbox.list"
+    public static let access = OperationAccess.operatorOnly
+    public init() {}
+    public typealias Answer = [SandboxSummary]
+}
+
+/// One sandbox (`kars status`).
+public struct SandboxStatus: PeerOperation {
+    public static let name = "sandbox.status"
+    public static let access = OperationAccess.operatorOnly
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
+    public typealias Answer = SandboxSummary
+}
+
+/// The newest log lines of one sandbox (`kars logs`).
+public struct SandboxLogs: PeerOperation {
+    public static let name = "sandbox.logs"
+    public static let access = OperationAccess.operatorOnly
+    public var sandboxName: String
+    /// Lines from the end.
+    public var tail: Int
+    public init(sandboxName: String, tail: Int) {
+        self.sandboxName = sandboxName
+        self.tail = tail
+    }
+    public struct Answer: Codable, Sendable {
+        public let lines: [String]
+        public init(lines: [String]) { self.lines = lines }
+    }
+}
+
+/// Stops a sandbox and removes it with its workspace (`kars destroy`).
+public struct DestroySandbox: PeerOperation {
+    public static let name = "sandbox.destroy"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 60
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
+    public typealias Answer = Done
+}
+
+/// Who this peer is and how it stands (`kars mesh status`).
+public struct PeerStatus: PeerOperation {
+    public static let name = "peer.status"
+    public static let access = OperationAccess.operatorOnly
+    public init() {}
+    public struct Answer: Codable, Sendable {
+        public let name: String
+        public let did: String
+        public let amid: String
+        public let publicKey: String
+        public let relay: String
+        public let relayConnected: Bool
+        public let registry: String
+        public let registered: Bool
+        public let sandboxes: Int
+        public let pairings: Int
+        public let gateway: String
+        public init(
+            name: String, did: String, amid: String, publicKey: String, relay: String,
+            relayConnected: Bool, registry: String, registered: Bool, sandboxes: Int, pairings: Int,
+            gateway: String
+        ) {
+            self.name = name
+            self.did = did
+            self.amid = amid
+            self.publicKey = publicKey
+            self.relay = relay
+            self.relayConnected = relayConnected
+            self.registry = registry
+            self.registered = registered
+            self.sandboxes = sandboxes
+            self.pairings = pairings
+            self.gateway = gateway
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import FoundationEssentials
+import MeshIdentity
+
+/// A relation of trust with another peer, made by a one-time token (behaviours §5).
+public struct Pairing: Codable, Sendable, Equatable {
+    /// Where a pairing stands.
+    ///
+    ///     pending ──valid request──▶ active ──▶ revoked
+    ///        └────────── expiry ───────┴──▶ expired
+    public enum Phase: String, Codable, Sendable {
+        case pending = "PendingPairing"
+        case active = "Active"
+        case expired = "Expired"
+        case revoked = "Revoked"
+    }
+
+    /// Which side this record is of.
+    public enum Role: String, Codable, Sendable {
+        /// This peer made the token.
+        case issuer
+        /// This peer redeemed it.
+        case redeemer
+    }
+
+    /// Unique on this peer; what commands call it.
+    public var name: String
+    public var role: Role
+    public var phase: Phase
+    /// The other side's key; nil while pending.
+    public var peerKey: PublicKey?
+    /// The other side's own name, such as `cloud`.
+    public var peerName: String?
+    public var capabilities: [Capability]
+    public var slots: Int
+    public var tokenBudget: Int
+    public var expiresAt: Date
+    public var createdAt: Date
+    public var pairedAt: Date?
+
+    /// The phase as of `now`: a record past its expiry counts as expired before anyone has written it down.
+    public func phase(at now: Date) -> Phase {
+        switch phase {
+        case .pending, .active: expiresAt <= now ? .expired : phase
+        case .expired, .revoked: phase
+        }
+    }
+}

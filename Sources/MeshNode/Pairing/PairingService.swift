@@ -1,0 +1,284 @@
+import FoundationEssentials
+import MeshIdentity
+import Observability
+import Storage
+import Synchronization
+
+/// Makes, redeems and ends pairings (behaviours §5).
+///
+/// A token is redeemed inside an end-to-end session with the key it pins, so the relay never sees the secret
+/// and can bind nothing. Redeeming is one conditional update, so of any number of requests, also across a
+/// crash, one wins.
+public final class PairingService: Sendable {
+    private let store: NodeStore
+    private let identity: Identity
+    private let peerName: String
+    private let relayURL: String
+    private let registryURL: String
+    private let logger: Logger
+    private let audit: AuditChain
+    /// Redemptions of ours that wait for the issuer's word; one per issuer.
+    private let redeeming = Mutex<[PeerIdentity: CheckedContinuation<PairResponse, any Error>]>([:])
+    private let attempts: Mutex<AttemptLimit>
+
+    public init(
+        store: NodeStore, identity: Identity, peerName: String, relayURL: String, registryURL: String,
+        logger: Logger
+    ) {
+        self.store = store
+        self.identity = identity
+        self.peerName = peerName
+        self.relayURL = relayURL
+        self.registryURL = registryURL
+        self.logger = logger
+        audit = AuditChain(store: store)
+        attempts = Mutex(AttemptLimit())
+    }
+
+    // MARK: Issuing
+
+    /// Makes a token; only its secret's hash is kept.
+    public func generate(_ request: GeneratePairing, now: Date = Date()) async throws -> GeneratePairing.Answer {
+        guard (1...3_650 * 86_400).contains(request.lifetime) else {
+            throw OperationFailure(.invalid, "a pairing lasts from 1 second to 3650 days")
+        }
+        guard !request.capabilities.isEmpty else {
+            throw OperationFailure(.invalid, "a pairing needs at least one capability")
+        }
+        guard request.slots >= 1, request.tokenBudget >= 0 else {
+            throw OperationFailure(.invalid, "slots must be at least 1 and the token budget not negative")
+        }
+        let name = request.pairingName.map(Self.normalized) ?? "pairing-" + Hex.encode(RandomBytes.make(3))
+        guard !name.isEmpty else {
+            throw OperationFailure(.invalid, "a pairing's name needs a letter or digit")
+        }
+        let token = PairingToken.make(
+            controller: identity.publicKey, relayURL: request.relayURL ?? relayURL,
+            registryURL: request.registryURL ?? registryURL,
+            expiresAt: now.addingTimeInterval(TimeInterval(request.lifetime)))
+        let pairing = Pairing(
+            name: name, role: .issuer, phase: .pending, peerKey: nil, peerName: nil,
+            capabilities: request.capabilities, slots: request.slots, tokenBudget: request.tokenBudget,
+            expiresAt: token.expiresAt, createdAt: now, pairedAt: nil)
+        let hash = token.secretHash
+        try await store.database.write { connection in
+            guard try Self.find(name, connection) == nil else { throw Self.taken(name) }
+            try Self.insert(pairing, tokenHash: hash, connection)
+        }
+        logger.info("made a pairing token", ["pairing": name, "expires": MeshTimestamp.format(token.expiresAt)])
+        return GeneratePairing.Answer(token: token.encoded(), pairing: pairing)
+    }
+
+    /// Whether some token still waits to be redeemed: only then do strangers get a session.
+    public func hasPendingToken(now: Date = Date()) async -> Bool {
+        let pairings = (try? await list()) ?? []
+        return pairings.contains { $0.role == .issuer && $0.phase(at: now) == .pending }
+    }
+
+    /// Answers a `pair_request` that came inside a session; the session's key is the one that is bound.
+    func redeem(_ request: PairRequest, from peer: PeerIdentity, now: Date = Date()) async -> PairResponse {
+        guard attempts.withLock({ $0.allows(peer, at: .now) }) else {
+            return PairResponse(error: "too many attempts; wait a minute")
+        }
+        if let named = request.publicKey, Base64.decode(named) != peer.key.bytes {
+            return PairResponse(error: "the request names another key than the session's")
+        }
+        let hash = Hex.encode(SHA256Digest.hash(Array(request.secret.utf8)))
+        let displayName = request.displayName.map { String($0.prefix(63)) }
+        do {
+            let pairing = try await store.database.write { connection -> Pairing in
+                guard
+                    let bytes = try connection.first(
+                        "SELECT record FROM pairing WHERE token_hash = ?", .text(hash), row: { $0.blob(0) }),
+                    var pairing = PeerJSON.decode(Pairing.self, from: bytes)
+                else { throw OperationFailure(.refused, "the token is not known here") }
+                switch pairing.phase(at: now) {
+                case .pending: break
+                case .active: throw OperationFailure(.refused, "the token was used already")
+                case .expired: throw OperationFailure(.refused, "the token has expired")
+                case .revoked: throw OperationFailure(.refused, "the token was revoked")
+                }
+                pairing.phase = .active
+                pairing.peerKey = peer.key
+                pairing.peerName = displayName
+                pairing.pairedAt = now
+                try Self.update(pairing, connection)
+                guard connection.changes == 1 else {
+                    throw OperationFailure(.refused, "the token was used already")
+                }
+                return pairing
+            }
+            try? await audit.append(agent: peer.did.text, action: "pair:redeem:\(pairing.name)", decision: "allowed")
+            logger.info("paired", ["pairing": pairing.name, "peer": peer.did])
+            return PairResponse(pairing: pairing, clusterName: peerName, controller: identity.publicKey)
+        } catch {
+            try? await audit.append(agent: peer.did.text, action: "pair:redeem", decision: "denied")
+            logger.warn("a pairing was refused", ["peer": peer.did, "error": "\(error)"])
+            return PairResponse(error: (error as? OperationFailure)?.message ?? "the peer could not store the pairing")
+        }
+    }
+
+    // MARK: Redeeming
+
+    /// Redeems a token at the peer that made it, through `send` into the session with the pinned key.
+    public func accept(
+        _ request: AcceptPairing, now: Date = Date(),
+        send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
+    ) async throws -> Pairing {
+        let token: PairingToken
+        do {
+            token = try PairingToken(parsing: request.token)
+        } catch {
+            throw OperationFailure(.invalid, "\(error)")
+        }
+        guard token.expiresAt > now else {
+            throw OperationFailure(
+                .refused, "the token expired on \(MeshTimestamp.format(token.expiresAt))",
+                hint: "make a new one there with 'kars pair generate'")
+        }
+        let issuer = PeerIdentity(key: token.controllerKey)
+        guard issuer.key != identity.publicKey else {
+            throw OperationFailure(.invalid, "this token was made by this very peer; redeem it on another one")
+        }
+        let response = try await withTimeout(seconds: 30) { [self] in
+            try await ask(issuer, PairRequest(token: token, identity: identity, displayName: peerName), send)
+        }
+        guard response.success else {
+            throw OperationFailure(.refused, "the peer refused the token: \(response.error ?? "no reason given")")
+        }
+        return try await record(response, of: issuer, name: request.pairingName, token: token, now: now)
+    }
+
+    private func ask(
+        _ issuer: PeerIdentity, _ request: PairRequest,
+        _ send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
+    ) async throws -> PairResponse {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                // In place before the request leaves: the answer may be quick.
+                let previous = redeeming.withLock { $0.updateValue(continuation, forKey: issuer) }
+                previous?.resume(throwing: OperationFailure(.conflict, "another redemption took over"))
+                guard !Task.isCancelled else { return answered(nil, by: issuer) }
+                Task {
+                    do { try await send(request, issuer) } catch {
+                        self.redeeming.withLock { $0.removeValue(forKey: issuer) }?.resume(throwing: error)
+                    }
+                }
+            }
+        } onCancel: {
+            answered(nil, by: issuer)
+        }
+    }
+
+    /// The issuer's word arrived; nil gives up waiting.
+    func answered(_ response: PairResponse?, by issuer: PeerIdentity) {
+        let continuation = redeeming.withLock { $0.removeValue(forKey: issuer) }
+        if let response { continuation?.resume(returning: response) } else {
+            continuation?.resume(throwing: OperationFailure(.timedOut, "the peer did not answer the pairing request"))
+        }
+    }
+
+    private func record(
+        _ response: PairResponse, of issuer: PeerIdentity, name: String?, token: PairingToken, now: Date
+    ) async throws -> Pairing {
+        let wanted = Self.normalized(name ?? response.clusterName ?? "")
+        let base = wanted.isEmpty ? "pairing-" + Hex.encode(RandomBytes.make(3)) : wanted
+        return try await store.database.write { connection in
+            // A newer pairing with the same peer takes the old one's place.
+            try connection.execute(
+                "DELETE FROM pairing WHERE peer_key = ? AND role = ?", .blob(issuer.key.bytes),
+                .text(Pairing.Role.redeemer.rawValue))
+            var name = base
+            var number = 2
+            while try Self.find(name, connection) != nil {
+                name = "\(base)-\(number)"
+                number += 1
+            }
+            let pairing = Pairing(
+                name: name, role: .redeemer, phase: .active, peerKey: issuer.key,
+                peerName: response.clusterName, capabilities: response.capabilities,
+                slots: response.slots ?? 1, tokenBudget: response.tokenBudget ?? 0,
+                expiresAt: response.expiresAt.flatMap(MeshTimestamp.parse) ?? token.expiresAt,
+                createdAt: now, pairedAt: now)
+            try Self.insert(pairing, tokenHash: nil, connection)
+            return pairing
+        }
+    }
+
+    // MARK: Looking up and ending
+
+    public func list() async throws -> [Pairing] {
+        try await store.database.read {
+            try $0.query("SELECT record FROM pairing ORDER BY name") { $0.blob(0) }
+        }.compactMap { PeerJSON.decode(Pairing.self, from: $0) }
+            .map { pairing in
+                var shown = pairing
+                shown.phase = pairing.phase(at: Date())
+                return shown
+            }
+    }
+
+    public func inspect(_ name: String) async throws -> Pairing {
+        guard let pairing = try await list().first(where: { $0.name == name }) else { throw Self.unknown(name) }
+        return pairing
+    }
+
+    /// The active pairing with a peer; one that grants more comes first when both sides made a token.
+    public func active(with peer: PeerIdentity) async -> Pairing? {
+        let pairings = (try? await list()) ?? []
+        return pairings.filter { $0.peerKey == peer.key && $0.phase == .active }
+            .max { $0.capabilities.count < $1.capabilities.count }
+    }
+
+    public func revoke(_ name: String) async throws -> Pairing {
+        let pairing = try await store.database.write { connection -> Pairing in
+            guard var pairing = try Self.find(name, connection), pairing.phase != .revoked else {
+                throw Self.unknown(name)
+            }
+            pairing.phase = .revoked
+            try Self.update(pairing, connection)
+            return pairing
+        }
+        try await audit.append(agent: "operator", action: "pair:revoke:\(name)", decision: "allowed")
+        return pairing
+    }
+}
+
+extension PairingService {
+    private static func unknown(_ name: String) -> OperationFailure {
+        OperationFailure(
+            .notFound, "no pairing is called \"\(name)\"", hint: "'kars pair list' shows the pairings of this peer")
+    }
+
+    private static func taken(_ name: String) -> OperationFailure {
+        OperationFailure(.conflict, "a pairing called \"\(name)\" exists", hint: "choose another --name")
+    }
+
+    private static func find(_ name: String, _ connection: Connection) throws -> Pairing? {
+        try connection.first("SELECT record FROM pairing WHERE name = ?", .text(name)) { $0.blob(0) }
+            .flatMap { PeerJSON.decode(Pairing.self, from: $0) }
+    }
+
+    private static func insert(_ pairing: Pairing, tokenHash: String?, _ connection: Connection) throws {
+        try connection.execute(
+            "INSERT INTO pairing (name, role, token_hash, peer_key, record) VALUES (?, ?, ?, ?, ?)",
+            .text(pairing.name), .text(pairing.role.rawValue), SQLValue(tokenHash),
+            SQLValue(pairing.peerKey?.bytes), .blob(PeerJSON.encode(pairing)))
+    }
+
+    private static func update(_ pairing: Pairing, _ connection: Connection) throws {
+        try connection.execute(
+            "UPDATE pairing SET peer_key = ?, record = ? WHERE name = ?", SQLValue(pairing.peerKey?.bytes),
+            .blob(PeerJSON.encode(pairing)), .text(pairing.name))
+    }
+
+    /// Lower case, other characters `-`, no double or outer dashes, at most 63 (behaviours §5).
+    static func normalized(_ name: String) -> String {
+        var text = ""
+        for character in name.lowercased() {
+            let isPlain = character.isASCII && (character.isLetter || character.isNumber)
+            if isPlain { text.append(character) } else if !text.hasSuffix("-") { text.append("-") }
+        }
+        return String(text.drop { $0 == "-" }.prefix(63).reversed().drop { $0 == "-" }.reversed())
+    }
+}

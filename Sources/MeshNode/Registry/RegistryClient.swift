@@ -1,0 +1,140 @@
+import FoundationEssentials
+import MeshIdentity
+import Transport
+
+/// The registry as this peer uses it (AgentMesh wire §7).
+public struct RegistryClient: Sendable {
+    public let url: ServiceURL
+    private let client: HTTPClient
+
+    public init(url: ServiceURL, tls: ClientTLS, loop: EventLoop) {
+        self.url = url
+        client = HTTPClient(loop: loop, tls: tls, timeout: .seconds(15), maximumBodyBytes: 4 << 20)
+    }
+
+    /// Makes the identity known; true when it was new, false when it was there already.
+    @discardableResult
+    public func register(
+        _ identity: Identity, capabilities: [String], metadata: [String: String]
+    ) async throws -> Bool {
+        let request = RegistrationRequest.make(
+            identity: identity, capabilities: capabilities, metadata: metadata, now: Date())
+        let response = try await send("POST", "/v1/agents", body: PeerJSON.encode(request))
+        switch response.status {
+        case 201: return true
+        case 409: return false
+        default: throw failure(response, "registering \(identity.did)")
+        }
+    }
+
+    /// Withdraws an identity that is no longer used.
+    public func unregister(_ identity: Identity) async throws {
+        let response = try await send("DELETE", "/v1/agents/\(identity.did)", as: identity)
+        guard response.status == 204 || response.status == 404 else {
+            throw failure(response, "withdrawing \(identity.did)")
+        }
+    }
+
+    /// What the registry says of an agent; nil when it knows none of that name.
+    public func agent(_ did: DID) async throws -> RegisteredAgent? {
+        let response = try await send("GET", "/v1/agents/\(did)")
+        if response.status == 404 { return nil }
+        return try decoded(RegisteredAgent.self, response, "looking up \(did)")
+    }
+
+    func upload(_ prekeys: PrekeyUpload, of identity: Identity) async throws {
+        let response = try await send(
+            "PUT", "/v1/agents/\(identity.did)/prekeys", as: identity, body: PeerJSON.encode(prekeys))
+        guard response.status == 200 else { throw failure(response, "uploading prekeys") }
+    }
+
+    func prekeyBundle(of did: DID) async throws -> PrekeyBundle {
+        let response = try await send("GET", "/v1/agents/\(did)/prekeys")
+        if response.status == 404 {
+            throw OperationFailure(
+                .unavailable, "the registry has no prekeys of \(did)",
+                hint: "is that peer running, and on the same registry?")
+        }
+        return try decoded(PrekeyBundle.self, response, "fetching the prekeys of \(did)")
+    }
+
+    func heartbeat(_ identity: Identity) async throws {
+        let response = try await send("POST", "/v1/agents/\(identity.did)/heartbeat", as: identity)
+        guard response.status == 200 || response.status == 429 else { throw failure(response, "heartbeat") }
+    }
+
+    /// Where an agent lives; nil when nobody has said so yet (design decision 4).
+    public func home(of agent: DID) async throws -> HomeRecord? {
+        let response = try await send("GET", "/v1/agents/\(agent)/home")
+        if response.status == 404 { return nil }
+        return try decoded(HomeRecord.self, response, "reading the home of \(agent)")
+    }
+
+    /// Writes a home record, the commit point of a move.
+    ///
+    /// - Throws: a failure with code `conflict` when another move won; any other failure says nothing about
+    ///   the record, which must then be read again.
+    @discardableResult
+    public func setHome(of agent: DID, _ update: HomeUpdate) async throws -> HomeRecord {
+        let response = try await send("PUT", "/v1/agents/\(agent)/home", body: PeerJSON.encode(update))
+        return try decoded(HomeRecord.self, response, "writing the home of \(agent)")
+    }
+}
+
+/// An agent as the registry lists it; the fields this peer reads.
+public struct RegisteredAgent: Codable, Sendable {
+    public let did: String
+    /// base64url; only our own registry tells it.
+    public let publicKey: String?
+    public let capabilities: [String]
+    public let metadata: [String: String]
+
+    private enum CodingKeys: String, CodingKey {
+        case did, capabilities, metadata
+        case publicKey = "public_key"
+    }
+}
+
+extension RegistryClient {
+    private func send(
+        _ method: String, _ path: String, as identity: Identity? = nil, body: [UInt8] = []
+    ) async throws -> HTTPClientResponse {
+        var headers: HTTPHeaders = [:]
+        if !body.isEmpty { headers["content-type"] = "application/json" }
+        if let identity {
+            headers["authorization"] = TimestampAuthorization.header(for: identity, now: Date())
+        }
+        do {
+            return try await client.send(
+                HTTPClientRequest(
+                    method: method, url: url.appending(path: path), headers: headers, body: body))
+        } catch {
+            throw OperationFailure(.unavailable, "cannot reach the registry \(url): \(error)")
+        }
+    }
+
+    private func decoded<T: Decodable>(
+        _ type: T.Type, _ response: HTTPClientResponse, _ what: String
+    ) throws -> T {
+        guard response.status == 200 else { throw failure(response, what) }
+        guard let value = PeerJSON.decode(type, from: response.body) else {
+            throw OperationFailure(.failed, "\(what): the registry's answer makes no sense")
+        }
+        return value
+    }
+
+    private func failure(_ response: HTTPClientResponse, _ what: String) -> OperationFailure {
+        struct Detail: Decodable { let detail: String }
+        let detail = PeerJSON.decode(Detail.self, from: response.body)?.detail ?? "status \(response.status)"
+        let code: OperationFailure.Code =
+            switch response.status {
+            case 404: .notFound
+            case 409: .conflict
+            case 401, 403: .refused
+            case 400, 422: .invalid
+            case 429, 502, 503, 504: .unavailable
+            default: .failed
+            }
+        return OperationFailure(code, "\(what): the registry answered: \(detail)")
+    }
+}

@@ -1,0 +1,19 @@
+/// Where an agent's requests go.
+public enum AgentRoute: Sendable, Equatable {
+    /// To the agent on this peer, over its Unix socket.
+    case local(socket: String)
+    /// Nowhere for the moment: they wait, in order.
+    case held
+    /// To the agent's new home.
+    case forward(PeerIdentity)
+    /// Nowhere: the agent is stopped.
+    case stopped
+}
+
+/// The way in to this peer's agents, as the sandboxes see it; the gate of module Handoff.
+public protocol AgentDoor: Sendable {
+    /// Makes an agent reachable for those who know its token, or changes where its requests go.
+    func open(_ agent: String, token: String, route: AgentRoute)
+    /// Takes the agent's address away.
+    func remove(_ agent: String)
+}

@@ -1,0 +1,288 @@
+import FoundationEssentials
+import Glibc
+import MeshIdentity
+import Observability
+import Sandboxes
+import Storage
+import Synchronization
+
+/// The agents of this peer: makes them, keeps them running where they are at home, and lets them go.
+public actor SandboxService {
+    /// Copies a folder of this machine into a new workspace.
+    public typealias WorkspaceFiller = @Sendable (_ from: String, _ to: String) async throws -> Void
+
+    static let readyTime = Duration.seconds(30)
+    static let stopGrace = Duration.seconds(10)
+
+    public nonisolated let driver: any SandboxDriver
+    public nonisolated let identity: Identity
+    public nonisolated let peerName: String
+    nonisolated let store: NodeStore
+    nonisolated let registry: RegistryClient
+    nonisolated let door: any AgentDoor
+    nonisolated let folder: String
+    nonisolated let logger: Logger
+    nonisolated let fill: WorkspaceFiller
+    private let running: Gauge
+    private var records: [String: SandboxRecord] = [:]
+    private var busy: Set<String> = []
+    private var gatewayURL = ""
+
+    public init(
+        driver: any SandboxDriver, identity: Identity, peerName: String, store: NodeStore,
+        registry: RegistryClient, door: any AgentDoor, folder: String, logger: Logger, metrics: Metrics,
+        fill: @escaping WorkspaceFiller
+    ) {
+        self.driver = driver
+        self.identity = identity
+        self.peerName = peerName
+        self.store = store
+        self.registry = registry
+        self.door = door
+        self.folder = folder
+        self.logger = logger
+        self.fill = fill
+        running = metrics.gauge("kars_sandboxes_at_home", "Agents whose home is this peer.")
+    }
+
+    /// The address clients use, once it is known.
+    public func setGateway(_ url: String) { gatewayURL = url }
+
+    // MARK: Start
+
+    /// Takes up the agents of an earlier run: those still running go on, those at home are started.
+    ///
+    /// An agent whose move was under way is left to the move's own recovery.
+    public func recover(except moving: Set<String>) async throws {
+        try AtomicFile.makeFolder(folder + "/tokens")
+        try await driver.recover()
+        let stored = try await store.database.read {
+            try $0.query("SELECT record FROM sandbox") { $0.blob(0) }
+        }
+        for bytes in stored {
+            guard let record = PeerJSON.decode(SandboxRecord.self, from: bytes) else {
+                logger.error("an unreadable sandbox record was left out")
+                continue
+            }
+            records[record.name] = record
+        }
+        updateGauge()
+        for record in records.values where !moving.contains(record.name) {
+            do {
+                try await takeUp(record)
+            } catch {
+                logger.error("an agent could not be taken up", ["sandbox": record.name, "error": "\(error)"])
+                door.open(record.name, token: try await token(of: record.name), route: .stopped)
+            }
+        }
+    }
+
+    private func takeUp(_ record: SandboxRecord) async throws {
+        let token = try await token(of: record.name)
+        guard record.home.key == identity.publicKey else {
+            if try driver.state(of: record.name).isAlive {
+                try await driver.stop(record.name, grace: .zero)
+            }
+            return door.open(record.name, token: token, route: .forward(record.home))
+        }
+        try await run(record.name)
+        door.open(record.name, token: token, route: .local(socket: try driver.gatewaySocket(of: record.name)))
+    }
+
+    /// Brings a sandbox to the point where its agent answers.
+    public func run(_ name: String) async throws {
+        switch try driver.state(of: name) {
+        case .frozen: try await driver.thaw(name)
+        case .running: break
+        case .created, .stopped: try await driver.start(name)
+        }
+        try await driver.waitUntilReady(name, within: Self.readyTime)
+    }
+
+    // MARK: Operations
+
+    public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
+        let name = request.sandboxName
+        let spec = SandboxSpec(name: name)
+        do { try spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
+        guard records[name] == nil else {
+            throw OperationFailure(
+                .conflict, "a sandbox called \"\(name)\" exists",
+                hint: "'kars status \(name)' shows it; 'kars destroy \(name)' removes it")
+        }
+        return try await exclusively(name) {
+            let agent = Identity.generate()
+            do {
+                return try await make(spec, agent: agent, from: request.workspace)
+            } catch {
+                await undoCreate(name, agent)
+                throw OperationFailure(wrapping: error, doing: "cannot create the sandbox \(name)")
+            }
+        }
+    }
+
+    private func make(
+        _ spec: SandboxSpec, agent: Identity, from workspace: String?
+    ) async throws -> SandboxSummary {
+        let name = spec.name
+        try await driver.create(spec)
+        if let workspace { try await fill(workspace, try driver.folders(of: name).workspace + "/workspace") }
+        let me = PeerIdentity(key: identity.publicKey)
+        let record = SandboxRecord(
+            spec: spec, lineage: agent.did, agent: agent.did, epoch: 1, home: me, homeName: peerName,
+            formerHomes: [], createdAt: Date())
+        let token = Hex.encode(RandomBytes.make(16))
+        try await keepSecrets(of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
+        try await registry.register(agent, capabilities: ["kars-agent"], metadata: ["display_name": name])
+        try await registry.setHome(
+            of: agent.did, .make(agent: agent.did, epoch: 1, home: me.did, signer: agent, now: Date()))
+        try await run(name)
+        try await save(record)
+        door.open(name, token: token, route: .local(socket: try driver.gatewaySocket(of: name)))
+        logger.info("sandbox created", ["sandbox": name, "agent": agent.did])
+        return summary(of: record)
+    }
+
+    private func undoCreate(_ name: String, _ agent: Identity) async {
+        try? await driver.stop(name, grace: .zero)
+        try? await driver.remove(name)
+        try? await forgetSecrets(of: name)
+        try? await registry.unregister(agent)
+    }
+
+    public func destroy(_ name: String) async throws {
+        let record = try record(name)
+        guard record.home.key == identity.publicKey else {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(record.homeName); only its dormant copy is here",
+                hint: "bring it home first: 'kars handoff \(name) --to local'")
+        }
+        try await exclusively(name) {
+            door.remove(name)
+            try await driver.stop(name, grace: Self.stopGrace)
+            try await driver.remove(name)
+            if let seed = try await store.secret(Self.seedName(name)) {
+                let agent = try Identity(seed: SecretBytes(copying: seed))
+                do { try await registry.unregister(agent) } catch {
+                    logger.warn("the registry still lists a destroyed agent", ["agent": record.agent])
+                }
+            }
+            try await forgetSecrets(of: name)
+            try await store.database.write { try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name)) }
+            records[name] = nil
+            updateGauge()
+        }
+    }
+
+    public func list() -> [SandboxSummary] {
+        records.values.sorted { $0.name < $1.name }.map { summary(of: $0) }
+    }
+
+    public func status(_ name: String) throws -> SandboxSummary { summary(of: try record(name)) }
+
+    public func logs(_ request: SandboxLogs) throws -> SandboxLogs.Answer {
+        _ = try record(request.sandboxName)
+        let text = try driver.logs(of: request.sandboxName, lines: max(1, min(request.tail, 10_000)))
+        return SandboxLogs.Answer(
+            lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+    }
+
+    public var count: Int { records.count }
+
+    // MARK: Moves
+
+    public func record(_ name: String) throws -> SandboxRecord {
+        guard let record = records[name] else {
+            throw OperationFailure(
+                .notFound, "no sandbox is called \"\(name)\"", hint: "'kars list' shows the sandboxes of this peer")
+        }
+        return record
+    }
+
+    public func record(ofLineage lineage: DID) -> SandboxRecord? {
+        records.values.first { $0.lineage == lineage }
+    }
+
+    public func isKnown(_ name: String) -> Bool { records[name] != nil }
+
+    /// Stores a record durably, new or changed.
+    public func save(_ record: SandboxRecord) async throws {
+        let bytes = PeerJSON.encode(record)
+        let name = record.name
+        try await store.database.write {
+            try $0.execute("INSERT OR REPLACE INTO sandbox (name, record) VALUES (?, ?)", .text(name), .blob(bytes))
+        }
+        records[name] = record
+        updateGauge()
+    }
+
+    /// The agent's private key, which never leaves this peer.
+    public func agentIdentity(_ name: String) async throws -> Identity {
+        guard let seed = try await store.secret(Self.seedName(name)) else {
+            throw OperationFailure(.failed, "the key of \(name) is not here")
+        }
+        return try Identity(seed: SecretBytes(copying: seed))
+    }
+
+    public func token(of name: String) async throws -> String {
+        guard let bytes = try await store.secret(Self.tokenName(name)) else {
+            throw OperationFailure(.failed, "the gateway token of \(name) is not here")
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Stores an agent's key and gateway token, and writes the token's file for clients.
+    public func keepSecrets(of name: String, seed: [UInt8], token: String) async throws {
+        try await store.putSecret(seed, name: Self.seedName(name))
+        try await store.putSecret(Array(token.utf8), name: Self.tokenName(name))
+        try AtomicFile.write(Array((token + "\n").utf8), to: tokenFile(name))
+    }
+
+    private func forgetSecrets(of name: String) async throws {
+        try await store.removeSecret(Self.seedName(name))
+        try await store.removeSecret(Self.tokenName(name))
+        unlink(tokenFile(name))
+    }
+
+    private nonisolated func tokenFile(_ name: String) -> String { "\(folder)/tokens/\(name)" }
+    private static func seedName(_ name: String) -> String { "agent-key:\(name)" }
+    private static func tokenName(_ name: String) -> String { "gateway-token:\(name)" }
+
+    /// Keeps two changes of one sandbox apart; every call is followed by ``endChange(of:)``.
+    public func beginChange(of name: String) throws {
+        guard busy.insert(name).inserted else {
+            throw OperationFailure(.conflict, "\(name) is being changed by another operation")
+        }
+    }
+
+    public func endChange(of name: String) { busy.remove(name) }
+
+    private func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
+        try beginChange(of: name)
+        defer { endChange(of: name) }
+        return try await body()
+    }
+
+    private func updateGauge() {
+        running.set(records.values.count { $0.home.key == identity.publicKey })
+    }
+
+    private func summary(of record: SandboxRecord) -> SandboxSummary {
+        let isHome = record.home.key == identity.publicKey
+        var status = "offloaded"
+        if isHome {
+            switch try? driver.state(of: record.name) {
+            case .running: status = "running"
+            case .frozen: status = "frozen"
+            default: status = "stopped"
+            }
+        }
+        let confinement = (try? driver.confinement(of: record.name)) ?? SandboxConfinement()
+        return SandboxSummary(
+            name: record.name, runtime: record.spec.runtimeKind, status: status, driver: driver.kind,
+            did: record.agent.text, home: isHome ? peerName : record.homeName, homeDID: record.home.did.text,
+            epoch: record.epoch, createdAt: record.createdAt,
+            gatewayURL: gatewayURL.isEmpty ? nil : "\(gatewayURL)/agents/\(record.name)",
+            tokenFile: tokenFile(record.name), limits: confinement.groupLimits + confinement.processLimits)
+    }
+}

@@ -1,0 +1,126 @@
+import FoundationEssentials
+import MeshIdentity
+import Storage
+
+/// The node's state under its data folder: one SQLite file, private parts sealed.
+///
+/// Everything that would let a reader of the disk act as this peer, or read what peers say to it, is sealed
+/// with the key that also seals the identity (design decision 7); the row's name is bound into the seal, so
+/// rows cannot be exchanged.
+public final class NodeStore: Sendable {
+    public let database: Database
+    private let sealer: any KeySealer
+
+    public init(folder: String, sealer: any KeySealer) throws {
+        database = try Database(path: folder + "/node.db", migrations: Self.migrations)
+        self.sealer = sealer
+    }
+
+    public func close() { database.close() }
+
+    /// Seals bytes for the row of that name.
+    func seal(_ bytes: [UInt8], as name: String) throws -> [UInt8] {
+        try sealer.seal(bytes, associatedData: Array("kars-node:\(name)".utf8))
+    }
+
+    /// Opens what ``seal(_:as:)`` made.
+    func open(_ sealed: [UInt8], as name: String) throws -> [UInt8] {
+        try sealer.open(sealed, associatedData: Array("kars-node:\(name)".utf8))
+    }
+
+    private static let migrations = [
+        Migration(
+            1,
+            """
+            CREATE TABLE secret (name TEXT PRIMARY KEY, box BLOB NOT NULL) WITHOUT ROWID;
+            CREATE TABLE received (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+            CREATE INDEX received_at ON received (at);
+            CREATE TABLE pairing (
+                name TEXT PRIMARY KEY, role TEXT NOT NULL, token_hash TEXT UNIQUE, peer_key BLOB,
+                record BLOB NOT NULL);
+            CREATE INDEX pairing_peer ON pairing (peer_key);
+            CREATE TABLE sandbox (name TEXT PRIMARY KEY, record BLOB NOT NULL);
+            CREATE TABLE handoff (
+                id TEXT PRIMARY KEY, sandbox TEXT NOT NULL, role TEXT NOT NULL, is_over INTEGER NOT NULL,
+                record BLOB NOT NULL, updated_at INTEGER NOT NULL);
+            CREATE INDEX handoff_open ON handoff (is_over, sandbox);
+            CREATE TABLE audit (
+                seq INTEGER PRIMARY KEY, ts TEXT NOT NULL, agent_id TEXT NOT NULL, action TEXT NOT NULL,
+                decision TEXT NOT NULL, prev_hash TEXT NOT NULL, hash TEXT NOT NULL);
+            """)
+    ]
+}
+
+// Named secrets: the prekeys, each session, each agent's key and gateway token.
+extension NodeStore {
+    /// Queues the change of a secret; for callers that hold a lock and must not wait.
+    func submitSecret(
+        _ bytes: [UInt8], name: String, alsoRemember receivedID: String? = nil,
+        completion: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
+        let now = Int(Date().timeIntervalSince1970)
+        do {
+            let box = try seal(bytes, as: name)
+            database.submit({ connection in
+                try connection.execute(
+                    "INSERT INTO secret (name, box) VALUES (?1, ?2) "
+                        + "ON CONFLICT (name) DO UPDATE SET box = ?2", .text(name), .blob(box))
+                if let receivedID {
+                    try connection.execute(
+                        "INSERT OR IGNORE INTO received (id, at) VALUES (?, ?)", .text(receivedID),
+                        SQLValue(now))
+                }
+            }, completion: completion)
+        } catch {
+            completion(.failure(error))
+        }
+    }
+
+    /// Stores a secret durably.
+    public func putSecret(_ bytes: [UInt8], name: String) async throws {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            submitSecret(bytes, name: name) { continuation.resume(with: $0) }
+        }
+    }
+
+    public func secret(_ name: String) async throws -> [UInt8]? {
+        let box = try await database.read {
+            try $0.first("SELECT box FROM secret WHERE name = ?", .text(name)) { $0.blob(0) }
+        }
+        return try box.map { try open($0, as: name) }
+    }
+
+    public func removeSecret(_ name: String) async throws {
+        try await database.write { try $0.execute("DELETE FROM secret WHERE name = ?", .text(name)) }
+    }
+
+    /// All secrets whose name starts so, opened.
+    func secrets(startingWith prefix: String) async throws -> [(name: String, bytes: [UInt8])] {
+        let rows = try await database.read {
+            try $0.query(
+                "SELECT name, box FROM secret WHERE substr(name, 1, ?1) = ?2",
+                SQLValue(prefix.unicodeScalars.count), .text(prefix)
+            ) { ($0.text(0), $0.blob(1)) }
+        }
+        return try rows.map { ($0.0, try open($0.1, as: $0.0)) }
+    }
+}
+
+// Message ids that were handled, so that a message delivered twice acts once.
+extension NodeStore {
+    /// Longer than the relay keeps a message (72 h), so that nothing it redelivers is taken for new.
+    static let receivedLifetimeSeconds = 96 * 3600
+
+    func hasReceived(_ id: String) async throws -> Bool {
+        try await database.read {
+            try $0.first("SELECT 1 FROM received WHERE id = ?", .text(id)) { _ in true } ?? false
+        }
+    }
+
+    func forgetOldReceived() async throws {
+        let limit = Int(Date().timeIntervalSince1970) - Self.receivedLifetimeSeconds
+        try await database.write {
+            try $0.execute("DELETE FROM received WHERE at < ?", SQLValue(limit))
+        }
+    }
+}

@@ -1,0 +1,52 @@
+import Transport
+
+/// How a node runs; each property is a flag of `kars node`.
+public struct NodeConfiguration: Sendable {
+    /// The file in the home folder that a running node holds locked.
+    public static let lockName = "node.lock"
+
+    /// What other peers and commands call this one.
+    public var name: String
+    /// `KARS_HOME`: identity and lock; one node a home.
+    public var homeFolder: String
+    /// State, sandboxes and moves.
+    public var dataFolder: String
+    public var relay: ServiceURL
+    public var registry: ServiceURL
+    /// Trust for relay and registry.
+    public var tls: ClientTLS
+    /// The relay's shared secret, when it asks for one.
+    public var relayToken: String?
+    /// Where clients reach the agents.
+    public var gateway: Endpoint
+    public var gatewayTLS: ServerTLS?
+    public var allowPlaintext: Bool
+    /// The Unix socket for commands.
+    public var socketPath: String
+    /// A pairing token to redeem at the start.
+    public var pairingToken: String?
+    /// The `kars` that runs inside sandboxes.
+    public var karsExecutable: String
+
+    public init(
+        name: String, homeFolder: String, dataFolder: String, relay: ServiceURL, registry: ServiceURL,
+        tls: ClientTLS = ClientTLS(), relayToken: String? = nil,
+        gateway: Endpoint = .tcp(host: "127.0.0.1", port: 18789), gatewayTLS: ServerTLS? = nil,
+        allowPlaintext: Bool = false, socketPath: String? = nil, pairingToken: String? = nil,
+        karsExecutable: String
+    ) {
+        self.name = name
+        self.homeFolder = homeFolder
+        self.dataFolder = dataFolder
+        self.relay = relay
+        self.registry = registry
+        self.tls = tls
+        self.relayToken = relayToken
+        self.gateway = gateway
+        self.gatewayTLS = gatewayTLS
+        self.allowPlaintext = allowPlaintext
+        self.socketPath = socketPath ?? dataFolder + "/node.sock"
+        self.pairingToken = pairingToken
+        self.karsExecutable = karsExecutable
+    }
+}

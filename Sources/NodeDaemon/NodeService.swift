@@ -1,0 +1,236 @@
+import FoundationEssentials
+import Handoff
+import MeshIdentity
+import MeshNode
+import Observability
+import Sandboxes
+import Storage
+import Synchronization
+import Transport
+
+/// The peer of one place: its agents, its gate, its word on the mesh (`kars node`).
+///
+/// What needs no other machine comes first: after a start the agents at home answer again even while relay and
+/// registry are away. The mesh is joined in the background and rejoined after every loss.
+public final class NodeService: Sendable {
+    /// How often prekeys are looked after.
+    private static let upkeepInterval = Duration.seconds(3_600)
+
+    private let configuration: NodeConfiguration
+    private let logger: Logger
+    private let health: Health
+    private let loop: EventLoop
+    private let lock: FileLock
+    private let store: NodeStore
+    private let identity: Identity
+    private let registry: RegistryClient
+    private let pairings: PairingService
+    private let calls: MeshCalls
+    private let client: MeshClient
+    private let gate: Gate
+    private let sandboxes: SandboxService
+    private let handoffs: HandoffService
+    private let table: OperationTable
+
+    private struct Running: Sendable {
+        var socket: NodeSocket?
+        var server: Server?
+        var background: [Task<Void, Never>] = []
+    }
+
+    private let running = Mutex(Running())
+    private let isRegistered = Mutex(false)
+
+    /// Opens identity and state; nothing is reachable before ``start()``.
+    public init(
+        configuration: NodeConfiguration, logger: Logger, metrics: Metrics, health: Health
+    ) async throws {
+        if configuration.gatewayTLS == nil, !configuration.gateway.isLoopback, !configuration.allowPlaintext {
+            throw OperationFailure(
+                .invalid, "the gateway \(configuration.gateway) is beyond loopback and has no certificate",
+                hint: "give --tls-cert and --tls-key, or --allow-plaintext if that is what you want")
+        }
+        self.configuration = configuration
+        self.logger = logger
+        self.health = health
+        try AtomicFile.makeFolder(configuration.homeFolder)
+        try AtomicFile.makeFolder(configuration.dataFolder)
+        lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
+        loop = try EventLoop(name: "node")
+        let sealer = try KeySealers.standard(
+            folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)
+        let identity = try Keystore(folder: configuration.homeFolder, sealer: sealer).loadOrCreate()
+        self.identity = identity
+        let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
+        self.store = store
+        registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        let pairings = PairingService(
+            store: store, identity: identity, peerName: configuration.name,
+            relayURL: configuration.relay.description, registryURL: configuration.registry.description,
+            logger: logger)
+        self.pairings = pairings
+        let audit = AuditChain(store: store)
+        table = OperationTable { caller, operation, decision in
+            do {
+                try await audit.append(agent: caller, action: operation, decision: decision)
+            } catch {
+                logger.error("the audit log cannot be written", ["error": "\(error)"])
+            }
+        }
+        let messages = PairingMessageHandler(pairings: pairings)
+        let calls = MeshCalls(
+            table: table, logger: logger, pairingOf: { await pairings.active(with: $0) },
+            others: { await messages.handle($0, $1, from: $2) })
+        self.calls = calls
+        messages.attach(calls)
+        client = try await MeshClient(
+            identity: identity, registry: registry, store: store, logger: logger,
+            policy: { peer, _ in
+                // Strangers get a session only while some token waits for one of them.
+                if await pairings.active(with: peer) != nil { return .accept }
+                return await pairings.hasPendingToken() ? .accept : .reject(reason: "policy_denied")
+            },
+            onMessage: { calls.handle($1, from: $0) },
+            onChange: { isConnected in
+                if isConnected { health.becomeReady() } else { health.becomeUnready("not connected to the relay") }
+            })
+        calls.attach(client)
+        gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
+        let driver = try EmbeddedDriver(
+            root: configuration.dataFolder + "/sandboxes", karsExecutable: configuration.karsExecutable,
+            loop: loop, logger: logger)
+        sandboxes = SandboxService(
+            driver: driver, identity: identity, peerName: configuration.name, store: store, registry: registry,
+            door: gate, folder: configuration.dataFolder, logger: logger, metrics: metrics,
+            fill: { try await WorkspaceCopy.copy(from: $0, to: $1) })
+        handoffs = HandoffService(
+            identity: identity, store: store, calls: calls, registry: registry, sandboxes: sandboxes,
+            gate: gate, pairings: pairings, folder: configuration.dataFolder, loop: loop, logger: logger)
+        registerOperations()
+    }
+
+    /// Starts everything and returns where the gateway listens.
+    public func start() async throws -> Endpoint {
+        let moving = try await handoffs.sandboxesUnderWay()
+        var limits = ServerLimits()
+        limits.maximumBodyBytes = 8 << 20
+        let server = try await Server(
+            loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
+            http: { [health, gate] request in
+                if let answer = health.answer(path: request.path) {
+                    return .text(answer.body, status: answer.status, contentType: answer.contentType)
+                }
+                return await gate.handle(request)
+            })
+        running.withLock { $0.server = server }
+        let scheme = configuration.gatewayTLS == nil ? "http" : "https"
+        await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
+        try await sandboxes.recover(except: moving)
+        let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
+        running.withLock {
+            $0.socket = socket
+            $0.background.append(Task { await self.joinMesh() })
+        }
+        logger.info("node started", ["name": configuration.name, "did": identity.did])
+        return server.endpoint
+    }
+
+    /// Ends what is under way and closes; the sandboxes go on running.
+    public func stop() async {
+        health.becomeUnready("draining")
+        let parts = running.withLock { running in
+            defer { running = Running() }
+            return running
+        }
+        for task in parts.background { task.cancel() }
+        await parts.server?.close()
+        await parts.socket?.close()
+        client.stop()
+        loop.shutdown()
+        store.close()
+    }
+
+    /// Registers, publishes prekeys and connects, trying until it works.
+    private func joinMesh() async {
+        var wait = 1.0
+        while !Task.isCancelled {
+            do {
+                try await registry.register(
+                    identity, capabilities: ["kars-peer", "offload", "pairing"],
+                    metadata: ["display_name": configuration.name])
+                isRegistered.withLock { $0 = true }
+                try await client.start(
+                    relay: configuration.relay, tls: configuration.tls, loop: loop,
+                    token: configuration.relayToken)
+                break
+            } catch {
+                health.becomeUnready("not registered")
+                logger.warn("cannot join the mesh yet", ["error": "\(error)"])
+                try? await Task.sleep(for: .seconds(wait * Double.random(in: 0.8...1.2)))
+                wait = min(60, wait * 2)
+            }
+        }
+        guard !Task.isCancelled else { return }
+        do { try await handoffs.recover() } catch {
+            logger.error("interrupted moves cannot be read", ["error": "\(error)"])
+        }
+        await redeemToken()
+        while !Task.isCancelled {
+            try? await Task.sleep(for: Self.upkeepInterval)
+            if !Task.isCancelled { await client.upkeep() }
+        }
+    }
+
+    /// Redeems the token this node was started with, unless it is paired with its issuer already.
+    private func redeemToken() async {
+        guard let text = configuration.pairingToken else { return }
+        do {
+            let token = try PairingToken(parsing: text)
+            if await pairings.active(with: PeerIdentity(key: token.controllerKey)) != nil { return }
+            let pairing = try await accept(AcceptPairing(token: text))
+            logger.info("paired", ["pairing": pairing.name])
+        } catch {
+            logger.error("the pairing token was not accepted", ["error": "\(error)"])
+        }
+    }
+
+    private func accept(_ request: AcceptPairing) async throws -> Pairing {
+        let calls = self.calls
+        return try await pairings.accept(request) { try await calls.post($0, to: $1) }
+    }
+
+    private func registerOperations() {
+        let (sandboxes, pairings) = (sandboxes, pairings)
+        table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
+        table.register(ListSandboxes.self) { _, _ in await sandboxes.list() }
+        table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
+        table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
+        table.register(DestroySandbox.self) { request, _ in
+            try await sandboxes.destroy(request.sandboxName)
+            return Done()
+        }
+        table.register(GeneratePairing.self) { request, _ in try await pairings.generate(request) }
+        table.register(AcceptPairing.self) { [weak self] request, _ in
+            guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
+            return try await accept(request)
+        }
+        table.register(ListPairings.self) { _, _ in try await pairings.list() }
+        table.register(InspectPairing.self) { request, _ in try await pairings.inspect(request.pairingName) }
+        table.register(RevokePairing.self) { request, _ in try await pairings.revoke(request.pairingName) }
+        table.register(PeerStatus.self) { [weak self] _, _ in
+            guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
+            return try await status()
+        }
+        handoffs.register(in: table)
+    }
+
+    private func status() async throws -> PeerStatus.Answer {
+        PeerStatus.Answer(
+            name: configuration.name, did: identity.did.text, amid: identity.publicKey.amid,
+            publicKey: Base64.encodeURL(identity.publicKey.bytes), relay: configuration.relay.description,
+            relayConnected: client.isConnected, registry: configuration.registry.description,
+            registered: isRegistered.withLock { $0 }, sandboxes: await sandboxes.count,
+            pairings: try await pairings.list().count { $0.phase == .active },
+            gateway: running.withLock { $0.server?.endpoint.description ?? "" })
+    }
+}

@@ -1,0 +1,20 @@
+import Transport
+
+/// What the reference agent is told at its start.
+public struct AgentConfiguration: Sendable {
+    /// The gateway of runtime contract v1.
+    public static let defaultListen = "127.0.0.1:18789"
+    /// The folder a sandbox keeps for its agent.
+    public static let defaultWorkspace = "/sandbox/workspace"
+
+    public var listen: Endpoint
+    /// Made when it is not there.
+    public var workspace: String
+    public var limits: AgentLimits
+
+    public init(listen: Endpoint, workspace: String = defaultWorkspace, limits: AgentLimits = AgentLimits()) {
+        self.listen = listen
+        self.workspace = workspace
+        self.limits = limits
+    }
+}

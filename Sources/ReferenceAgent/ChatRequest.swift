@@ -1,0 +1,72 @@
+import FoundationEssentials
+
+/// One user turn as a client asks for it (`POST /v1/chat`, or a text message on `/v1/stream`).
+struct ChatRequest: Sendable, Equatable {
+    let message: String
+    /// 1 to 128 of `[A-Za-z0-9._-]`, so that it needs no escape in the journal or in a path.
+    let conversation: String
+    /// Names the request, so that a repeat gets the first answer: 1 to 128 visible ASCII characters without
+    /// `"` and `\`, which therefore need no escape in the journal.
+    let requestID: String?
+
+    static let defaultConversation = "main"
+    static let maximumNameLength = 128
+
+    private struct Wire: Decodable {
+        let message: String
+        let conversation: String?
+        let request_id: String?
+    }
+
+    init(
+        message: String, conversation: String = defaultConversation, requestID: String? = nil,
+        limits: AgentLimits = AgentLimits()
+    ) throws(AgentError) {
+        guard !message.isEmpty else { throw .invalidRequest(reason: "the message is empty") }
+        guard message.utf8.count <= limits.maximumMessageBytes else {
+            throw .messageTooLong(limit: limits.maximumMessageBytes)
+        }
+        guard Self.isConversation(conversation) else {
+            throw .invalidRequest(reason: "a conversation's id is 1 to 128 of A-Z a-z 0-9 . _ -")
+        }
+        guard requestID.map(Self.isRequestID) ?? true else {
+            throw .invalidRequest(
+                reason: "a request_id is 1 to 128 visible ASCII characters without quote and backslash")
+        }
+        self.message = message
+        self.conversation = conversation
+        self.requestID = requestID
+    }
+
+    init(parsing json: [UInt8], limits: AgentLimits) throws(AgentError) {
+        guard json.count <= limits.maximumRequestBytes else {
+            throw .messageTooLong(limit: limits.maximumMessageBytes)
+        }
+        guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(json)) else {
+            throw .invalidRequest(reason: "a chat request is a JSON object with the text \"message\"")
+        }
+        try self.init(
+            message: wire.message, conversation: wire.conversation ?? Self.defaultConversation,
+            requestID: wire.request_id, limits: limits)
+    }
+
+    static func isConversation(_ text: String) -> Bool {
+        (1...maximumNameLength).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                switch $0 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"),
+                    UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
+
+    static func isRequestID(_ text: String) -> Bool {
+        (1...maximumNameLength).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+            }
+    }
+}

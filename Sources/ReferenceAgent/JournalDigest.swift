@@ -1,0 +1,28 @@
+import CSodium
+
+/// The running digest over all turns in their order: each is BLAKE2b-256 of the turn's bytes keyed
+/// with the digest before it. Two workspaces with the same digest hold the same conversations.
+struct JournalDigest: Equatable, Sendable {
+    static let byteCount = 32
+    private(set) var bytes = [UInt8](repeating: 0, count: byteCount)
+
+    init() {
+        // Any number of calls is allowed; without it libsodium picks no implementation for this processor.
+        precondition(sodium_init() >= 0, "libsodium does not start")
+    }
+
+    mutating func append(_ turn: UnsafeRawBufferPointer) {
+        let before = bytes
+        let status = crypto_generichash(
+            &bytes, Self.byteCount, turn.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            UInt64(turn.count), before, before.count)
+        precondition(status == 0, "libsodium refused sizes it documents")
+    }
+
+    var hex: [UInt8] {
+        let digits = Array("0123456789abcdef".utf8)
+        return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+    }
+
+    var text: String { String(decoding: hex, as: UTF8.self) }
+}

@@ -1,0 +1,75 @@
+import Observability
+import Storage
+import Transport
+
+/// The reference agent (`byo` of runtime contract v1): a real conversation over HTTP and WebSocket, kept in
+/// the workspace's journal, answered without a model.
+///
+/// `/v1/freeze` and `/v1/thaw` are the node's alone. The agent cannot tell the node from a client, so the
+/// gate in front of it refuses both paths from outside.
+public final class ReferenceAgentService: Sendable {
+    private let configuration: AgentConfiguration
+    private let logger: Logger
+    private let memory: AgentMemory
+    private let running = Running()
+
+    /// Opens the workspace and reads its journal.
+    ///
+    /// - Throws: ``AgentError`` when the journal is damaged or another agent holds it; `StorageError` when
+    ///   the workspace cannot be made.
+    public init(configuration: AgentConfiguration, logger: Logger) throws {
+        try AtomicFile.makeFolder(configuration.workspace)
+        self.configuration = configuration
+        self.logger = logger
+        memory = try AgentMemory(
+            workspace: configuration.workspace, limits: configuration.limits, logger: logger)
+    }
+
+    /// Serves until ``stop()``.
+    ///
+    /// - Returns: where it listens, with the port the kernel picked.
+    public func start() async throws -> Endpoint {
+        var limits = ServerLimits()
+        limits.maximumBodyBytes = configuration.limits.maximumRequestBytes
+        limits.maximumMessageBytes = configuration.limits.maximumRequestBytes
+        limits.drainTimeout = .milliseconds(500)  // a sandbox is stopped within a second
+        let loop = try EventLoop(name: "agent")
+        let routes = AgentRoutes(memory: memory, limits: configuration.limits)
+        let memory = self.memory
+        let agentLimits = configuration.limits
+        do {
+            let server = try await Server(
+                loops: [loop], endpoint: configuration.listen, limits: limits,
+                http: { await routes.answer($0) },
+                webSocket: { upgrade in
+                    upgrade.path == "/v1/stream" ? ChatStream(memory: memory, limits: agentLimits) : nil
+                })
+            await running.began(server, loop)
+            logger.info("agent ready", ["endpoint": server.endpoint, "turns": memory.state.turns])
+            return server.endpoint
+        } catch {
+            loop.shutdown()
+            throw error
+        }
+    }
+
+    /// Finishes the turns under way, at most half a second, and puts them on the disk.
+    public func stop() async {
+        await memory.stop()
+        await running.end()
+    }
+
+    /// What ``stop()`` has to take down.
+    private actor Running {
+        private var parts: (server: Server, loop: EventLoop)?
+
+        func began(_ server: Server, _ loop: EventLoop) { parts = (server, loop) }
+
+        func end() async {
+            guard let (server, loop) = parts else { return }
+            parts = nil
+            await server.close()
+            loop.shutdown()
+        }
+    }
+}

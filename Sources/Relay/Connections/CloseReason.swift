@@ -1,0 +1,35 @@
+/// Why the relay closes a connection; the raw value is the metric's label.
+enum CloseReason: String, CaseIterable, Sendable {
+    case notConnect = "not_connect"
+    case handshakeTimeout = "handshake_timeout"
+    case fromMissing = "from_missing"
+    case unauthorized
+    case notRegistered = "not_registered"
+    case registryUnavailable = "registry_unavailable"
+    case idle
+    case proofFailed = "proof_failed"
+    case replaced
+    case disconnect
+    case tooManyFaults = "too_many_faults"
+    case stalled
+    case restarting
+
+    /// The code in the closing handshake (AgentMesh wire §5; below 4000 RFC 6455 and its registry).
+    var code: Int {
+        switch self {
+        case .notConnect, .handshakeTimeout: 4001
+        case .fromMissing: 4002
+        case .unauthorized, .notRegistered: 4003
+        case .idle: 4004
+        case .proofFailed: 4005
+        case .replaced: 4006
+        case .disconnect: 1000
+        case .tooManyFaults: 1008
+        case .stalled, .registryUnavailable: 1013
+        case .restarting: 1012
+        }
+    }
+
+    /// The text in the closing handshake.
+    var text: String { self == .replaced ? "session_replaced" : rawValue }
+}

@@ -1,0 +1,248 @@
+import FoundationEssentials
+import MeshIdentity
+import Synchronization
+import Transport
+
+/// One client of the relay.
+///
+///     didOpen → awaitingConnect ──connect──→ checking ──registered──→ open ──→ closed
+///                     └── 10 s, other frame, refused ──→ closed ←── 90 s, replaced, disconnect
+// @unchecked Sendable: every variable is used on the loop of its socket alone: the delegate's calls come
+// there, timers are scheduled there, and `onLoop` brings everything else there. `home` is a lock.
+final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
+    enum Phase {
+        case awaitingConnect
+        /// The proof is valid, the registry is being asked; frames that arrive meanwhile wait.
+        case checking(held: [[UInt8]])
+        case open(Admission.Agent)
+        case closed
+    }
+
+    let context: RelayContext
+    var phase = Phase.awaitingConnect
+    /// The loop of the socket; nil before the opening.
+    private let home = Mutex<EventLoop?>(nil)
+    /// nil before the opening and after the end.
+    var socket: WebSocket?
+    var drain: InboxDrain
+    private var frameBucket: TokenBucket
+    private var byteBucket: TokenBucket
+    private var isPaused = false
+    private var lastHeard = ContinuousClock.now
+    private var timer: ScheduledTask?
+    private var openedAt = ContinuousClock.now
+    private var faults = 0
+    private var isVerified = false
+    private var hasFetched = false
+    private var hasProgressed = true
+
+    init(context: RelayContext) {
+        self.context = context
+        let limits = context.limits
+        let now = ContinuousClock.now
+        frameBucket = TokenBucket(rate: limits.framesPerSecond, burst: limits.frameBurst, now: now)
+        byteBucket = TokenBucket(rate: limits.bytesPerSecond, burst: limits.byteBurst, now: now)
+        drain = InboxDrain(
+            window: DrainWindow(
+                maximum: InboxUsage(messages: limits.drainMessages, bytes: limits.drainBytes)))
+    }
+
+    func webSocketDidOpen(_ socket: WebSocket) {
+        self.socket = socket
+        home.withLock { $0 = socket.loop }
+        context.metrics.connections.add(1)
+        armTimer(after: context.limits.handshakeTimeout)
+    }
+
+    func webSocket(_ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool) {
+        if case .closed = phase { return }
+        lastHeard = .now
+        let wait = max(
+            frameBucket.use(1, now: lastHeard), byteBucket.use(Double(message.count), now: lastHeard))
+        if wait > .zero { pauseReading(for: wait) }
+        guard isText else { return fault(.malformed, "a frame is text") }
+        if case .checking(var held) = phase {
+            guard held.count < context.limits.heldFrames else {
+                return close(.tooManyFaults, detail: "too many frames before the connection was admitted")
+            }
+            // So that the array is not copied while two hold it.
+            phase = .closed
+            held.append([UInt8](message))
+            phase = .checking(held: held)
+            return
+        }
+        handle(message)
+    }
+
+    func webSocketDidDrain(_ socket: WebSocket) {
+        hasProgressed = true
+        pump()
+    }
+
+    func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String) {
+        leave()
+        self.socket = nil
+        context.metrics.connections.add(-1)
+    }
+
+    /// Closes from any thread; messages stay in the inbox.
+    func close(_ reason: CloseReason) {
+        onLoop { $0.close(reason, detail: nil) }
+    }
+
+    /// Reads the inbox from the last message sent; from any thread.
+    func catchUp() { onLoop { $0.pump() } }
+}
+
+// MARK: - Admission
+
+extension RelayConnection {
+    func admit(_ bytes: [UInt8]) {
+        let agent: Admission.Agent
+        do throws(Refusal) {
+            agent = try context.admission.check(bytes, now: context.now())
+        } catch {
+            return close(error.reason, detail: error.detail)
+        }
+        guard let registrations = context.admission.registrations else { return open(agent) }
+        phase = .checking(held: [])
+        socket?.pauseReading()
+        Task {
+            let verdict = await registrations.verdict(for: agent.did)
+            onLoop { $0.finishCheck(of: agent, verdict) }
+        }
+    }
+
+    private func finishCheck(of agent: Admission.Agent, _ verdict: RegistrationCheck.Verdict) {
+        guard case .checking(let held) = phase else { return }
+        switch verdict {
+        case .unknown:
+            return close(.notRegistered, detail: "\(agent.did) is not registered")
+        case .unavailable(let reason):
+            context.logger.warn("registration not checked", ["did": agent.did, "reason": reason])
+            return close(.registryUnavailable, detail: "the registry is unavailable, try again later")
+        case .registered(let isVerified):
+            self.isVerified = isVerified
+        }
+        open(agent)
+        for frame in held {
+            if case .open = phase { frame.withUnsafeBytes { handle($0) } }
+        }
+        if !isPaused { socket?.resumeReading() }
+    }
+
+    private func open(_ agent: Admission.Agent) {
+        guard let socket else { return }
+        phase = .open(agent)
+        openedAt = .now
+        context.metrics.agents.add(1)
+        if isVerified { context.metrics.verifiedAgents.add(1) }
+        if agent.wantsReceipts { socket.send(RelayFrame.connected(extensions: [Admission.receipts])) }
+        let previous = context.table.register(self, socket: socket, at: agent.address)
+        previous?.close(.replaced)
+        context.logger.debug("agent connected", ["did": agent.did, "peer": socket.remoteAddress])
+        armTimer(after: context.limits.idleTimeout)
+        pump()
+    }
+}
+
+// MARK: - Frames that are not forwarded
+
+extension RelayConnection {
+    /// Acts on the control frames of an admitted client.
+    func handleControl(_ type: FrameType, id: String?, from agent: Admission.Agent) {
+        switch type {
+        case .ack:
+            guard let id else { return }
+            context.table.acknowledge(id: id, recipient: agent.address)
+            drain.acknowledge(id: id)
+            pump()
+        case .fetchPending:
+            let isCovered = !hasFetched && .now - openedAt < context.limits.fetchGrace
+            hasFetched = true
+            if !isCovered { restartDrain() }
+        case .disconnect: close(.disconnect, detail: nil)
+        case .connect: fault(.malformed, "already connected")
+        // Hearing of a client is all a heartbeat is for. An error frame gets no answer, lest two ends
+        // complain to each other for ever.
+        case .heartbeat, .error: break
+        case .message, .knock, .knockAccept, .knockReject: break
+        }
+    }
+
+    /// Answers with an error frame; too many end the connection.
+    func fault(_ reason: DropReason, _ detail: String) {
+        context.metrics.count(reason)
+        faults += 1
+        if case .awaitingConnect = phase { return close(.notConnect, detail: detail) }
+        guard faults <= context.limits.faultyFrames else {
+            return close(.tooManyFaults, detail: "too many faulty frames")
+        }
+        socket?.send(RelayFrame.error(detail))
+    }
+}
+
+// MARK: - Time and end
+
+extension RelayConnection {
+    /// Runs on the connection's loop: at once when already there.
+    func onLoop(_ body: @escaping @Sendable (RelayConnection) -> Void) {
+        guard let loop = home.withLock({ $0 }) else { return }
+        if loop.isOnLoop { body(self) } else { loop.execute { body(self) } }
+    }
+
+    func pauseReading(for wait: Duration) {
+        guard !isPaused, let socket else { return }
+        isPaused = true
+        context.metrics.pauses.add()
+        socket.pauseReading()
+        socket.loop.schedule(after: wait) { [weak self] in
+            guard let self else { return }
+            isPaused = false
+            if case .checking = phase { return }
+            self.socket?.resumeReading()
+        }
+    }
+
+    private func armTimer(after delay: Duration) {
+        timer?.cancel()
+        timer = socket?.loop.schedule(after: delay) { [weak self] in self?.timeIsUp() }
+    }
+
+    private func timeIsUp() {
+        switch phase {
+        case .closed: return
+        case .awaitingConnect, .checking:
+            close(.handshakeTimeout, detail: "no valid connect frame in time")
+        case .open:
+            let limit = context.limits.idleTimeout
+            let silence = ContinuousClock.now - lastHeard
+            if silence >= limit { return close(.idle, detail: nil) }
+            // Nothing was taken from a full queue during a whole period: the client is there, but stuck.
+            if let socket, socket.queuedBytes > 0, !hasProgressed { return close(.stalled, detail: nil) }
+            hasProgressed = socket?.queuedBytes == 0
+            armTimer(after: limit - silence)
+        }
+    }
+
+    /// Tells the client why, closes and lets go of the address.
+    func close(_ reason: CloseReason, detail: String?) {
+        if case .closed = phase { return }
+        leave()
+        context.metrics.count(reason)
+        if let detail { socket?.send(RelayFrame.error(detail)) }
+        socket?.close(code: reason.code, reason: reason.text)
+    }
+
+    private func leave() {
+        timer?.cancel()
+        timer = nil
+        drain.patience?.cancel()
+        if case .open(let agent) = phase {
+            context.table.unregister(self, at: agent.address)
+            context.metrics.agents.add(-1)
+            if isVerified { context.metrics.verifiedAgents.add(-1) }
+        }
+        phase = .closed
+    }
+}

@@ -1,0 +1,30 @@
+import FoundationEssentials
+import Observability
+
+/// What all connections of a relay share.
+final class RelayContext: Sendable {
+    let limits: RelayLimits
+    let table: ConnectionTable
+    let store: any InboxStore
+    let admission: Admission
+    let metrics: RelayMetrics
+    let logger: Logger
+    /// The time of day, for proofs and expiry.
+    let now: @Sendable () -> Date
+
+    init(
+        limits: RelayLimits, table: ConnectionTable, store: any InboxStore, admission: Admission,
+        metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
+    ) {
+        self.limits = limits
+        self.table = table
+        self.store = store
+        self.admission = admission
+        self.metrics = metrics
+        self.logger = logger
+        self.now = now
+    }
+
+    /// Milliseconds since 1970.
+    var milliseconds: Int64 { Int64(now().timeIntervalSince1970 * 1000) }
+}

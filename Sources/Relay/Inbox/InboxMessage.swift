@@ -1,0 +1,28 @@
+/// One message on its way to a recipient.
+struct InboxMessage: Sendable, Equatable {
+    /// Its place in the order of all messages of this relay.
+    let sequence: Int64
+    let recipient: MeshAddress
+    let sender: MeshAddress
+    /// Chosen by the sender; unique for it and the recipient.
+    let id: String
+    /// Milliseconds since 1970.
+    let expires: Int64
+    /// As it is sent.
+    let frame: [UInt8]
+}
+
+/// What an inbox holds.
+struct InboxUsage: Sendable, Equatable {
+    var messages = 0
+    var bytes = 0
+
+    static func += (left: inout InboxUsage, right: InboxUsage) {
+        left.messages += right.messages
+        left.bytes += right.bytes
+    }
+    static func -= (left: inout InboxUsage, right: InboxUsage) {
+        left.messages -= right.messages
+        left.bytes -= right.bytes
+    }
+}

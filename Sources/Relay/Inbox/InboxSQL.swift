@@ -1,0 +1,103 @@
+import Storage
+
+/// The statements of ``SQLiteInbox``, each on the thread of its database.
+enum InboxSQL {
+    /// Rows one expiry looks at, so that it does not hold up messages for long.
+    static let expiryBatch = 500
+
+    static func contents(_ connection: Connection, recentIDs: Int) throws -> InboxContents {
+        var contents = InboxContents()
+        let usage = try connection.query(
+            "SELECT recipient, count(*), sum(length(frame)) FROM pending GROUP BY recipient"
+        ) { (MeshAddress(bytes: $0.blob(0)), InboxUsage(messages: $0.int(1), bytes: $0.int(2))) }
+        for case (let address?, let usage) in usage { contents.usage[address] = usage }
+        let recent = try connection.query(
+            "SELECT recipient, sender, id FROM seen ORDER BY seq DESC LIMIT ?", SQLValue(recentIDs)
+        ) { (MeshAddress(bytes: $0.blob(0)), MeshAddress(bytes: $0.blob(1)), $0.text(2)) }
+        for case (let recipient?, let sender?, let id) in recent {
+            contents.recentIDs.append((recipient, sender, id))
+        }
+        contents.lastSequence = try connection.first("SELECT max(seq) FROM seen") { $0.int64(0) } ?? 0
+        return contents
+    }
+
+    /// Whether the message is new.
+    static func store(_ message: InboxMessage, on connection: Connection) throws -> Bool {
+        let recipient = SQLValue(message.recipient.bytes)
+        let sender = SQLValue(message.sender.bytes)
+        try connection.execute(
+            "INSERT OR IGNORE INTO seen (seq, recipient, sender, id, expires) VALUES (?, ?, ?, ?, ?)",
+            .integer(message.sequence), recipient, sender, .text(message.id), .integer(message.expires))
+        guard connection.changes == 1 else { return false }
+        try connection.execute(
+            "INSERT INTO pending (recipient, seq, sender, id, expires, frame) VALUES (?, ?, ?, ?, ?, ?)",
+            recipient, .integer(message.sequence), sender, .text(message.id), .integer(message.expires),
+            .blob(message.frame))
+        return true
+    }
+
+    static func acknowledge(
+        id: String, recipient: MeshAddress, on connection: Connection
+    ) throws -> InboxUsage {
+        let bytes = try connection.query(
+            """
+            DELETE FROM pending WHERE recipient = ?1 AND seq = (
+                SELECT p.seq FROM seen s JOIN pending p ON p.recipient = s.recipient AND p.seq = s.seq
+                WHERE s.recipient = ?1 AND s.id = ?2 ORDER BY p.seq LIMIT 1
+            ) RETURNING length(frame)
+            """, SQLValue(recipient.bytes), .text(id)
+        ) { $0.int(0) }
+        return InboxUsage(messages: bytes.count, bytes: bytes.reduce(0, +))
+    }
+
+    static func pending(
+        for recipient: MeshAddress, after sequence: Int64, now: Int64, limit: InboxUsage,
+        on connection: Connection
+    ) throws -> PendingMessages {
+        // One more than fits tells whether something follows; lengths are read without the frames.
+        let sizes = try connection.query(
+            """
+            SELECT seq, length(frame) FROM pending WHERE recipient = ? AND seq > ? AND expires > ?
+            ORDER BY seq LIMIT ?
+            """, SQLValue(recipient.bytes), .integer(sequence), .integer(now), SQLValue(limit.messages + 1)
+        ) { (sequence: $0.int64(0), bytes: $0.int(1)) }
+        var count = 0
+        var bytes = 0
+        while count < sizes.count, count < limit.messages, count == 0 || bytes + sizes[count].bytes <= limit.bytes {
+            bytes += sizes[count].bytes
+            count += 1
+        }
+        guard count > 0 else { return PendingMessages(isComplete: sizes.isEmpty) }
+        let messages = try connection.query(
+            """
+            SELECT seq, sender, id, expires, frame FROM pending
+            WHERE recipient = ? AND seq > ? AND seq <= ? AND expires > ? ORDER BY seq
+            """, SQLValue(recipient.bytes), .integer(sequence), .integer(sizes[count - 1].sequence), .integer(now)
+        ) { row in
+            InboxMessage(
+                sequence: row.int64(0), recipient: recipient, sender: MeshAddress(bytes: row.blob(1)) ?? recipient,
+                id: row.text(2), expires: row.int64(3), frame: row.blob(4))
+        }
+        return PendingMessages(messages: messages, isComplete: count == sizes.count)
+    }
+
+    /// Ids expire in the order of their sequence: all have the same time to live.
+    static func expire(now: Int64, on connection: Connection) throws -> ExpiredMessages {
+        let oldest = try connection.query(
+            "SELECT seq, recipient, expires FROM seen ORDER BY seq LIMIT ?", SQLValue(expiryBatch)
+        ) { (sequence: $0.int64(0), recipient: $0.blob(1), expires: $0.int64(2)) }
+        let expired = oldest.prefix { $0.expires <= now }
+        var result = ExpiredMessages(hasMore: expired.count == expiryBatch)
+        for row in expired {
+            let bytes = try connection.query(
+                "DELETE FROM pending WHERE recipient = ? AND seq = ? RETURNING length(frame)",
+                .blob(row.recipient), .integer(row.sequence)
+            ) { $0.int(0) }
+            try connection.execute("DELETE FROM seen WHERE seq = ?", .integer(row.sequence))
+            if let bytes = bytes.first, let address = MeshAddress(bytes: row.recipient) {
+                result.freed[address, default: InboxUsage()] += InboxUsage(messages: 1, bytes: bytes)
+            }
+        }
+        return result
+    }
+}

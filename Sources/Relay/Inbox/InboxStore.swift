@@ -1,0 +1,61 @@
+/// Durable inboxes. Calls never wait; they take effect in the order they were made, and each completion comes
+/// after its effect is on disk, on a thread of the store.
+///
+/// A completion never runs inside the call that queued it.
+protocol InboxStore: Sendable {
+    /// Stores a message unless its id was seen within its time to live, also if it was acked since.
+    func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void)
+
+    /// Deletes the oldest message with that id from this recipient's inbox; tells what became free.
+    func acknowledge(
+        id: String, recipient: MeshAddress, completion: @escaping @Sendable (InboxUsage) -> Void)
+
+    /// Messages of a recipient after a sequence number and not expired at `now`, oldest first; nil when they
+    /// could not be read. At least one if there is one, and no more than both bounds allow.
+    func readPending(
+        for recipient: MeshAddress, after sequence: Int64, now: Int64, limit: InboxUsage,
+        completion: @escaping @Sendable (PendingMessages?) -> Void)
+
+    /// Deletes the oldest messages and remembered ids that expired by `now` (milliseconds since 1970).
+    func expire(now: Int64, completion: @escaping @Sendable (ExpiredMessages) -> Void)
+
+    /// Returns when everything queued before is on disk.
+    func flush() async
+
+    /// Finishes what is queued; later calls do nothing and never complete.
+    func close()
+
+    /// Bytes of messages that wait for the disk.
+    var queuedBytes: Int { get }
+}
+
+/// What became of a message.
+enum StoreOutcome: Sendable, Equatable {
+    case stored
+    /// It is or was in the inbox already.
+    case duplicate
+    /// The disk refused it.
+    case failed
+}
+
+/// A page of an inbox.
+struct PendingMessages: Sendable, Equatable {
+    var messages: [InboxMessage] = []
+    /// Whether nothing follows.
+    var isComplete = true
+}
+
+/// What an expiry freed.
+struct ExpiredMessages: Sendable, Equatable {
+    var freed: [MeshAddress: InboxUsage] = [:]
+    /// Whether more may have expired.
+    var hasMore = false
+}
+
+/// What a store held when it was opened.
+struct InboxContents: Sendable {
+    var usage: [MeshAddress: InboxUsage] = [:]
+    /// The newest ids, newest first.
+    var recentIDs: [(recipient: MeshAddress, sender: MeshAddress, id: String)] = []
+    var lastSequence: Int64 = 0
+}

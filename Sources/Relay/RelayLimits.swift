@@ -1,0 +1,68 @@
+/// Every bound on what a stranger can make the relay hold, do or wait for.
+public struct RelayLimits: Sendable {
+    /// Longest frame in bytes, sent or forwarded; above it the socket closes with 1009. Common clients
+    /// refuse to receive more than 1 MiB.
+    public var frameBytes = 1 << 20
+    /// Longest connect frame in bytes; it may hold a token of 16,384.
+    public var connectFrameBytes = 32 << 10
+    /// Connections open at once, over all loops.
+    public var connections = 10_000
+    /// Time from the opening to a valid connect frame.
+    public var handshakeTimeout: Duration = .seconds(10)
+    /// Time without any frame after which a client counts as gone: three missed heartbeats.
+    public var idleTimeout: Duration = .seconds(90)
+    /// Frames a client may send before its admission is decided; above it the socket closes with 1008.
+    public var heldFrames = 64
+    /// Malformed or unknown frames one connection may send; above it the socket closes with 1008.
+    public var faultyFrames = 64
+    /// Longest message id in bytes.
+    public var idBytes = 128
+
+    /// Frames a connection may send per second in the long run; above it the relay stops reading for a while.
+    public var framesPerSecond = 5_000.0
+    /// Frames a connection may send at once after a pause.
+    public var frameBurst = 10_000.0
+    /// Bytes a connection may send per second in the long run.
+    public var bytesPerSecond = Double(64 << 20)
+    /// Bytes a connection may send at once after a pause.
+    public var byteBurst = Double(64 << 20)
+
+    /// Messages one inbox holds; above it the sender gets an error frame.
+    public var inboxMessages = 10_000
+    /// Bytes of frames one inbox holds.
+    public var inboxBytes = 64 << 20
+    /// Bytes of frames all inboxes hold together.
+    public var storedBytes = 8 << 30
+    /// Inboxes that hold something at the same time.
+    public var inboxes = 1_000_000
+    /// Time a message is kept, and its id remembered, without an ack.
+    public var timeToLive: Duration = .seconds(72 * 3600)
+    /// Bytes of messages that may wait for the disk; above it the relay reads no further frames meanwhile.
+    public var writeQueueBytes = 64 << 20
+    /// Ids remembered in memory, so that a repeated message is recognised before it is forwarded.
+    public var recentIDs = 262_144
+
+    /// Stored messages pushed to a client without an ack.
+    public var drainMessages = 256
+    /// Bytes of stored messages pushed to a client without an ack; one message may exceed it.
+    public var drainBytes = 4 << 20
+    /// Time without any ack after which the window opens again: a client that cannot process some messages
+    /// must still get the later ones.
+    public var ackPatience: Duration = .seconds(5)
+    /// Bytes waiting on a socket above which further messages stay in the inbox until it is empty.
+    public var lagBytes = 1 << 20
+    /// Time after the connect in which a first `fetch_pending` asks for nothing new: the TypeScript SDK sends
+    /// one with every connect, and the drain is already under way.
+    public var fetchGrace: Duration = .seconds(1)
+
+    /// Answers of the registry kept at once.
+    public var registrationAnswers = 10_000
+    /// Time a registered DID is believed without asking again.
+    public var registeredFor: Duration = .seconds(60)
+    /// Time an unknown DID is refused without asking again.
+    public var unregisteredFor: Duration = .seconds(10)
+    /// Time ``RelayService/stop()`` gives connections to take what is queued for them.
+    public var drainTimeout: Duration = .seconds(5)
+
+    public init() {}
+}

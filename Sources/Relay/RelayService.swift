@@ -1,0 +1,174 @@
+import FoundationEssentials
+import Observability
+import Storage
+import Synchronization
+import Transport
+
+/// A store-and-forward relay for sealed frames (AgentMesh wire §5).
+///
+/// It sees addresses and ciphertext only. A message is on disk before its sender is told so, and stays there
+/// until its recipient acks it.
+public final class RelayService: Sendable {
+    /// What runs between ``start()`` and ``stop()``.
+    private struct Parts: Sendable {
+        let lock: FileLock
+        let loops: [EventLoop]
+        let store: SQLiteInbox
+        let context: RelayContext
+        var server: Server?
+    }
+
+    private enum Phase: Sendable {
+        case idle
+        case starting
+        case running(Parts)
+        case stopped
+    }
+
+    /// Time between two deletions of what expired.
+    private static let expiryInterval: Duration = .seconds(60)
+
+    private let configuration: RelayConfiguration
+    private let logger: Logger
+    private let metrics: RelayMetrics
+    private let health: Health
+    private let now: @Sendable () -> Date
+    private let phase = Mutex(Phase.idle)
+
+    /// - Throws: ``RelayError`` for a configuration that is insecure or cannot work.
+    public convenience init(
+        configuration: RelayConfiguration, logger: Logger, metrics: Metrics, health: Health
+    ) throws {
+        try self.init(
+            configuration: configuration, logger: logger, metrics: metrics, health: health, now: { Date() })
+    }
+
+    /// - Parameter now: the time of day, for proofs and expiry.
+    init(
+        configuration: RelayConfiguration, logger: Logger, metrics: Metrics, health: Health,
+        now: @escaping @Sendable () -> Date
+    ) throws(RelayError) {
+        try configuration.validate()
+        self.configuration = configuration
+        self.logger = logger
+        self.metrics = RelayMetrics(metrics)
+        self.health = health
+        self.now = now
+    }
+
+    /// Opens the inbox and listens; ready when it returns.
+    ///
+    /// - Returns: the endpoint with the port the kernel picked.
+    /// - Throws: ``RelayError/alreadyStarted``, a `StorageError` or a `TransportError`; nothing is left running.
+    public func start() async throws -> Endpoint {
+        try phase.withLock { phase throws(RelayError) in
+            guard case .idle = phase else { throw .alreadyStarted }
+            phase = .starting
+        }
+        var loops: [EventLoop] = []
+        var store: SQLiteInbox?
+        do {
+            try AtomicFile.makeFolder(configuration.dataFolder)
+            let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
+            let inbox = try SQLiteInbox(
+                path: configuration.dataFolder + "/inbox.db", recentIDs: configuration.limits.recentIDs,
+                logger: logger)
+            store = inbox
+            for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
+            let context = makeContext(store: inbox, loop: loops[0])
+            let server = try await makeServer(context, loops: loops)
+            phase.withLock {
+                $0 = .running(Parts(lock: lock, loops: loops, store: inbox, context: context, server: server))
+            }
+            expireRegularly(context, on: loops[0])
+            health.becomeReady()
+            logger.info("relay listening", ["endpoint": server.endpoint, "threads": loops.count])
+            return server.endpoint
+        } catch {
+            for loop in loops { loop.shutdown() }
+            store?.close()
+            phase.withLock { $0 = .stopped }
+            throw error
+        }
+    }
+
+    /// Takes no more connections, finishes what was received, closes the others with 1012 (AgentMesh wire §5)
+    /// and then the inbox. Does nothing unless running.
+    public func stop() async {
+        let running = phase.withLock { phase -> Parts? in
+            guard case .running(let parts) = phase else { return nil }
+            phase = .stopped
+            return parts
+        }
+        guard let parts = running, let server = parts.server else { return }
+        health.becomeUnready("draining")
+        await server.stopAccepting()
+        // Receipts of what was received so far go out before the close frames.
+        await parts.store.flush()
+        for connection in parts.context.table.connections { connection.close(.restarting) }
+        await waitForConnections()
+        await server.close()
+        parts.store.close()
+        for loop in parts.loops { loop.shutdown() }
+        logger.info("relay stopped")
+    }
+}
+
+extension RelayService {
+    private func makeContext(store: SQLiteInbox, loop: EventLoop) -> RelayContext {
+        let limits = configuration.limits
+        var registrations: RegistrationCheck?
+        if configuration.requireRegistration, let registry = configuration.registry {
+            let client = HTTPClient(
+                loop: loop, tls: configuration.registryTLS, timeout: limits.handshakeTimeout / 2,
+                maximumBodyBytes: 64 << 10)
+            registrations = RegistrationCheck(registry: registry, client: client, limits: limits)
+        }
+        return RelayContext(
+            limits: limits,
+            table: ConnectionTable(store: store, contents: store.contents, limits: limits, metrics: metrics),
+            store: store,
+            admission: Admission(
+                sharedToken: configuration.sharedToken, maximumBytes: limits.connectFrameBytes,
+                registrations: registrations),
+            metrics: metrics, logger: logger, now: now)
+    }
+
+    private func makeServer(
+        _ context: RelayContext, loops: [EventLoop]
+    ) async throws(TransportError) -> Server {
+        var limits = ServerLimits()
+        limits.maximumBodyBytes = 4 << 10
+        limits.maximumMessageBytes = configuration.limits.frameBytes
+        limits.maximumConnections = configuration.limits.connections
+        limits.handshakeTimeout = configuration.limits.handshakeTimeout
+        // What a lagging client is sent stays far below; only one that provokes answers without reading
+        // them gets there.
+        limits.maximumQueuedBytes = 2 * (configuration.limits.lagBytes + configuration.limits.frameBytes)
+        let answers = RelayHealth(health: health, metrics: metrics)
+        return try await Server(
+            loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits
+        ) { request in
+            answers.answer(request)
+        } webSocket: { upgrade in
+            upgrade.path == "/ws" || upgrade.path == "/" ? RelayConnection(context: context) : nil
+        }
+    }
+
+    /// Deletes what expired; ends with its loop.
+    private func expireRegularly(_ context: RelayContext, on loop: EventLoop) {
+        context.table.expire(now: context.milliseconds)
+        loop.schedule(after: Self.expiryInterval) { [weak self, weak loop] in
+            guard let self, let loop else { return }
+            expireRegularly(context, on: loop)
+        }
+    }
+
+    /// Waits until every socket took its close frame, or for the drain timeout.
+    private func waitForConnections() async {
+        let deadline = ContinuousClock.now + configuration.limits.drainTimeout
+        while metrics.connections.value > 0, ContinuousClock.now < deadline {
+            try? await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+/// The options that make bubblewrap 0.8 build a sandbox: pure, so that a test can read them.
+struct BubblewrapArguments {
+    /// Descriptors bubblewrap is started with. The agent gets none of them.
+    enum Descriptor: Int32, CaseIterable {
+        case agentLog = 3, rotatedAgentLog, talk, options, pid, status
+    }
+
+    let spec: SandboxSpec
+    let folders: SandboxFolders
+    let host: HostLayout
+    let karsExecutable: String
+
+    /// What is passed through ``Descriptor/options``, not on the command line, where every user of the host
+    /// could read the environment.
+    var options: [String] {
+        namespaces + environment + files + [
+            "--json-status-fd", "\(Descriptor.status.rawValue)", "--info-fd", "\(Descriptor.pid.rawValue)",
+        ]
+    }
+
+    /// Bubblewrap's own command line; the init inside starts the agent.
+    func commandLine(bubblewrap: String, bounds: [SandboxInit.Bound]) -> [String] {
+        [bubblewrap, "--args", "\(Descriptor.options.rawValue)", "--", SandboxLayout.kars]
+            + SandboxInit.arguments(bounds: bounds, command: spec.command)
+    }
+
+    /// Everything of its own; `--die-with-parent` is left out on purpose, because sandboxes outlive a
+    /// restart of the node.
+    private var namespaces: [String] {
+        [
+            "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
+            "--unshare-cgroup-try",
+            // The agent makes no user namespace of its own: most kernel escapes begin with one.
+            "--disable-userns",
+            "--uid", "\(SandboxLayout.userID)", "--gid", "\(SandboxLayout.userID)",
+            "--hostname", spec.name, "--new-session", "--as-pid-1", "--cap-drop", "ALL",
+        ]
+    }
+
+    private var environment: [String] {
+        var variables = [
+            "HOME": SandboxLayout.home, "USER": SandboxLayout.user, "PATH": SandboxLayout.path,
+            "LANG": "C.UTF-8", "TMPDIR": "/tmp", "SANDBOX_NAME": spec.name, "KARS_AGENT_NAME": spec.name,
+            "KARS_RUNTIME_KIND": spec.runtimeKind, "KARS_RUNTIME_CONTRACT_VERSION": "v1",
+            "KARS_MESH_PROVIDER": "agt",
+        ]
+        variables.merge(spec.environment) { $1 }
+        return ["--clearenv"]
+            + variables.sorted { $0.key < $1.key }.flatMap { ["--setenv", $0.key, $0.value] }
+    }
+
+    /// A root made from nothing: what is not named here, such as `/home` or `/root`, does not exist inside.
+    private var files: [String] {
+        var options = ["--ro-bind", "/usr", "/usr"]
+        for (path, target) in host.links { options += ["--symlink", target, path] }
+        for path in host.folders + host.settings + host.libraries { options += ["--ro-bind", path, path] }
+        for name in Self.settings(for: spec).keys.sorted() {
+            options += ["--ro-bind", folders.etc + "/" + name, "/etc/" + name]
+        }
+        options += ["--ro-bind", karsExecutable, SandboxLayout.kars]
+        // Bubblewrap 0.8 leaves `/proc/sys` writable for a caller that is root on the host, although it has
+        // no capability: the kernel looks at the owner. Read-only for all of `/proc` closes that.
+        options += ["--proc", "/proc", "--remount-ro", "/proc", "--dev", "/dev"]
+        if spec.limits.temporaryBytes > 0 { options += ["--size", "\(spec.limits.temporaryBytes)"] }
+        options += ["--tmpfs", "/tmp"]
+        options += ["--bind", folders.workspace, SandboxLayout.home, "--bind", folders.run, SandboxLayout.run]
+        return options + ["--chdir", SandboxLayout.home, "--remount-ro", "/"]
+    }
+
+    /// The files made for a sandbox's `/etc`.
+    static func settings(for spec: SandboxSpec) -> [String: String] {
+        let user = SandboxLayout.user, id = SandboxLayout.userID
+        return [
+            "passwd": "\(user):x:\(id):\(id):\(user):\(SandboxLayout.home):/bin/sh\n"
+                + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+            "group": "\(user):x:\(id):\nnogroup:x:65534:\n",
+            "hosts": "127.0.0.1 localhost\n127.0.1.1 \(spec.name)\n::1 localhost\n",
+            "hostname": "\(spec.name)\n",
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        ]
+    }
+}

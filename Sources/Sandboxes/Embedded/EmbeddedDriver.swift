@@ -1,0 +1,332 @@
+import Dispatch
+import FoundationEssentials
+import Glibc
+import Observability
+import Storage
+import Synchronization
+import Transport
+
+/// Sandboxes of bubblewrap, without a container engine: user, pid, mount, network, IPC, host name and cgroup
+/// namespaces of their own, no network but loopback, no capability, a root made from nothing.
+///
+/// Everything of a sandbox lies in `<root>/<name>/`. Bubblewrap maps one user: uid 1000 inside is the node's
+/// user outside, so the workspace belongs to the node's user on the host. Run the node as an unprivileged
+/// user: what the kernel allows the host's root by its number alone, it then allows no sandbox.
+///
+/// Sandboxes outlive the node: ``recover()`` of the next one adopts them.
+public final class EmbeddedDriver: SandboxDriver {
+    public let kind = "embedded"
+
+    private struct Entry {
+        let spec: SandboxSpec
+        var running: RunningSandbox?
+        /// Ends with the agent's status once nothing of the sandbox is left; nil before the first start.
+        var end: Task<Int32?, Never>?
+        /// Known after an end, also of an earlier node's run.
+        var exit: Int32??
+        var isBusy = false
+        /// The gateway socket itself, whatever its path may later name.
+        var socket: Int32?
+    }
+
+    private let root: String
+    private let karsExecutable: String
+    private let logger: Logger
+    private let client: HTTPClient
+    private let lock: FileLock
+    /// Guards the table; held for a few instructions only.
+    private let entries = Mutex<[String: Entry]>([:])
+    private let host = Mutex<HostLayout?>(nil)
+    private let queue = DispatchQueue(label: "kars.sandboxes.launch", attributes: .concurrent)
+
+    /// - Parameters:
+    ///   - root: the node's folder for sandboxes, made if need be; one driver at a time.
+    ///   - karsExecutable: bound into every sandbox, where it is the init.
+    ///   - loop: carries the readiness checks.
+    public init(
+        root: String, karsExecutable: String, loop: EventLoop, logger: Logger
+    ) throws(SandboxError) {
+        self.root = root
+        self.karsExecutable = karsExecutable
+        self.logger = logger
+        client = HTTPClient(loop: loop, timeout: .seconds(2), maximumBodyBytes: 65_536)
+        do {
+            try AtomicFile.makeFolder(root)
+            lock = try FileLock(path: root + "/.lock")
+        } catch { throw .system(what: root, reason: "\(error)") }
+    }
+
+    deinit {
+        entries.withLock { entries in
+            for entry in entries.values { if let socket = entry.socket { close(socket) } }
+        }
+    }
+
+    /// Why this host cannot run embedded sandboxes; nil when it can.
+    public static func obstacle() -> String? {
+        guard access(Launch.bubblewrap, X_OK) == 0 else { return "\(Launch.bubblewrap) is not installed" }
+        guard let pipe = try? LinuxCalls.makePipe() else { return "no pipe can be made" }
+        defer { close(pipe.read) }
+        let pid = try? Spawn.start(
+            [
+                Launch.bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--disable-userns",
+                "--ro-bind", "/", "/", "/bin/true",
+            ], environment: [:], descriptors: [pipe.write, pipe.write, pipe.write])
+        close(pipe.write)
+        let said = readText(pipe.read) { _ in false }
+        guard let pid, let status = Spawn.reap(pid) else { return "\(Launch.bubblewrap) does not run" }
+        return status == 0 ? nil : said.trimmedLine
+    }
+
+    // MARK: - Life
+
+    public func recover() async throws(SandboxError) {
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: root) } catch {
+            throw .system(what: root, reason: "\(error)")
+        }
+        for name in names.sorted() where SandboxSpec.isName(name) {
+            let folders = SandboxFolders(root: root, name: name)
+            guard let bytes = (try? AtomicFile.read(folders.spec)) ?? nil,
+                let spec = try? JSONDecoder().decode(SandboxSpec.self, from: Data(bytes)), spec.name == name
+            else { continue }
+            var entry = Entry(spec: spec)
+            if let record = RunRecord.read(folders.record) {
+                if let running = RunningSandbox(record: record, folders: folders, isChild: false) {
+                    logger.info("adopted a running sandbox", ["sandbox": name, "pid": running.pid])
+                    entry.socket = try? Launch.openSocket(folders)
+                    entry.running = running
+                } else {
+                    _ = record.groups.remove()
+                    entry.exit = .some(RunningSandbox.exitStatus(folders))
+                }
+            }
+            let isNew = entries.withLock { entries in
+                if entries[name] != nil { return false }
+                entries[name] = entry
+                return true
+            }
+            if isNew, let running = entry.running { watch(running, name) }
+        }
+    }
+
+    public func names() -> [String] { entries.withLock { $0.keys.sorted() } }
+
+    public func create(_ spec: SandboxSpec) async throws(SandboxError) {
+        try spec.validate()
+        let isNew = entries.withLock { entries in
+            if entries[spec.name] != nil { return false }
+            entries[spec.name] = Entry(spec: spec, isBusy: true)
+            return true
+        }
+        guard isNew else { throw .alreadyExists(name: spec.name) }
+        let folders = SandboxFolders(root: root, name: spec.name)
+        do throws(SandboxError) {
+            do {
+                for folder in [folders.workspace, folders.logs] { try AtomicFile.makeFolder(folder) }
+            } catch { throw .system(what: folders.root, reason: "\(error)") }
+            try JSONFile.write(spec, to: folders.spec)
+        } catch {
+            entries.withLock { $0[spec.name] = nil }
+            throw error
+        }
+        entries.withLock { $0[spec.name]?.isBusy = false }
+    }
+
+    public func start(_ name: String) async throws(SandboxError) {
+        let entry = try begin(name) { $0.running == nil }.orThrow(.wrongState(name: name, needed: "stopped"))
+        defer { finish(name) }
+        let folders = SandboxFolders(root: root, name: name)
+        let launch = Launch(
+            spec: entry.spec, folders: folders, host: try layout(), karsExecutable: karsExecutable,
+            groupName: "kars-\(name)-\(rootTag)")
+        let (running, socket) = try await withCheckedContinuation { continuation in
+            queue.async {
+                continuation.resume(returning: Result { () throws(SandboxError) in try launch.run() })
+            }
+        }.get()
+        entries.withLock {
+            $0[name]?.running = running
+            $0[name]?.exit = nil
+        }
+        keep(socket, name)
+        watch(running, name)
+        logger.info("started a sandbox", ["sandbox": name, "pid": running.pid])
+    }
+
+    public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
+        let deadline = ContinuousClock.now + limit
+        while ContinuousClock.now < deadline, !Task.isCancelled {
+            guard let path = try? gatewaySocket(of: name) else { break }
+            let url = ServiceURL(unixSocket: path, target: "/healthz")
+            if let answer = try? await client.send(HTTPClientRequest(url: url)), answer.status == 200 { return }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        throw .notReady(name: name)
+    }
+
+    public func freeze(_ name: String) async throws(SandboxError) {
+        let running = try running(name)
+        defer { finish(name) }
+        try await running.freeze(name: name)
+    }
+
+    public func thaw(_ name: String) async throws(SandboxError) {
+        let running = try running(name)
+        defer { finish(name) }
+        try running.thaw()
+    }
+
+    public func stop(_ name: String, grace: Duration) async throws(SandboxError) {
+        guard let entry = try begin(name, where: { _ in true }) else { return }
+        defer { finish(name) }
+        guard let running = entry.running else { return }
+        running.signal(SIGTERM)
+        // A frozen process takes the signal when it runs again.
+        try? running.thaw()
+        if await !running.waitForEnd(within: grace) {
+            logger.warn("a sandbox did not stop in time", ["sandbox": name])
+            running.signal(SIGKILL)
+        }
+        _ = await entry.end?.value
+    }
+
+    public func remove(_ name: String) async throws(SandboxError) {
+        _ = try begin(name) { $0.running == nil }.orThrow(.wrongState(name: name, needed: "stopped"))
+        let folders = SandboxFolders(root: root, name: name)
+        do throws(SandboxError) {
+            // First the file that makes it a sandbox, so that a crash leaves no half of one.
+            guard unlink(folders.spec) == 0 || errno == ENOENT else { throw .lastFailure(folders.spec) }
+            try removeTree(folders.root)
+        } catch {
+            finish(name)
+            throw error
+        }
+        let socket = entries.withLock { $0.removeValue(forKey: name)?.socket }
+        if let socket { close(socket) }
+    }
+
+    // MARK: - Facts
+
+    public func spec(of name: String) throws(SandboxError) -> SandboxSpec { try entry(name).spec }
+
+    public func state(of name: String) throws(SandboxError) -> SandboxState {
+        let entry = try entry(name)
+        if let running = entry.running, !running.hasEnded {
+            return running.isFrozen ? .frozen(pid: running.pid) : .running(pid: running.pid)
+        }
+        if entry.running != nil { return .stopped(exit: nil) }
+        return entry.exit.map { .stopped(exit: $0) } ?? .created
+    }
+
+    public func confinement(of name: String) throws(SandboxError) -> SandboxConfinement {
+        guard let running = try entry(name).running else { throw .wrongState(name: name, needed: "running") }
+        return running.record.confinement
+    }
+
+    public func folders(of name: String) throws(SandboxError) -> SandboxFolders {
+        _ = try entry(name)
+        return SandboxFolders(root: root, name: name)
+    }
+
+    /// Names the socket through an open descriptor: the agent can put anything at the socket's path, such as
+    /// a link to a socket of the host, but not change what this path means. It is also short, however deep
+    /// the sandbox's folder lies.
+    public func gatewaySocket(of name: String) throws(SandboxError) -> String {
+        let entry = try entry(name)
+        guard entry.running != nil, let socket = entry.socket else {
+            throw .wrongState(name: name, needed: "running")
+        }
+        return "/proc/self/fd/\(socket)"
+    }
+
+    public func logs(of name: String, lines: Int) throws(SandboxError) -> String {
+        let folders = try folders(of: name)
+        return LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
+    }
+
+    public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
+        let entry = try entry(name)
+        if let end = entry.end { return await end.value }
+        guard let exit = entry.exit else { throw .wrongState(name: name, needed: "started") }
+        return exit
+    }
+
+    // MARK: - The table
+
+    private func entry(_ name: String) throws(SandboxError) -> Entry {
+        guard let entry = entries.withLock({ $0[name] }) else { throw .unknown(name: name) }
+        return entry
+    }
+
+    /// Claims a sandbox for one operation; nil when it is not in the state.
+    private func begin(_ name: String, where isFit: (Entry) -> Bool) throws(SandboxError) -> Entry? {
+        try entries.withLock { entries throws(SandboxError) -> Entry? in
+            guard let entry = entries[name] else { throw .unknown(name: name) }
+            guard !entry.isBusy else { throw .busy(name: name) }
+            guard isFit(entry) else { return nil }
+            entries[name]?.isBusy = true
+            return entry
+        }
+    }
+
+    private func finish(_ name: String) { entries.withLock { $0[name]?.isBusy = false } }
+
+    private func running(_ name: String) throws(SandboxError) -> RunningSandbox {
+        let entry = try begin(name) { $0.running?.hasEnded == false }
+        guard let running = entry?.running else { throw .wrongState(name: name, needed: "running") }
+        return running
+    }
+
+    private func watch(_ running: RunningSandbox, _ name: String) {
+        let end = Task { [weak self] in
+            _ = await running.waitForEnd()
+            let exit = await running.collect()
+            self?.ended(name, exit)
+            return exit
+        }
+        entries.withLock { $0[name]?.end = end }
+    }
+
+    private func ended(_ name: String, _ exit: Int32?) {
+        logger.info("a sandbox ended", ["sandbox": name, "exit": exit.map(String.init) ?? "unknown"])
+        entries.withLock { entries in
+            entries[name]?.running = nil
+            entries[name]?.exit = .some(exit)
+        }
+    }
+
+    // MARK: - The socket
+
+    /// Keeps one number per sandbox, so that a path handed out stays right after a restart.
+    private func keep(_ socket: Int32, _ name: String) {
+        entries.withLock { entries in
+            if let old = entries[name]?.socket {
+                _ = LinuxCalls.replace(old, with: socket)
+                close(socket)
+            } else {
+                entries[name]?.socket = socket
+            }
+        }
+    }
+
+    private func layout() throws(SandboxError) -> HostLayout {
+        if let known = host.withLock({ $0 }) { return known }
+        let read = try HostLayout.read(karsExecutable: karsExecutable)
+        host.withLock { $0 = read }
+        return read
+    }
+
+    /// Tells the groups of two nodes on one host apart: FNV-1a of the folder.
+    private var rootTag: String {
+        let hash = root.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        return String(hash, radix: 16)
+    }
+}
+
+extension Optional {
+    fileprivate func orThrow(_ error: SandboxError) throws(SandboxError) -> Wrapped {
+        guard let self else { throw error }
+        return self
+    }
+}

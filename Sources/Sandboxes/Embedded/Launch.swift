@@ -1,0 +1,215 @@
+import Glibc
+import FoundationEssentials
+import Storage
+
+/// Starts one sandbox: everything here blocks, so it runs on a queue of its own.
+///
+/// The order makes a crash of the node harmless at every step. The init inside waits for a first byte, which
+/// it gets only when the record of the sandbox is on disk; it answers once its gateway socket listens, and
+/// starts the agent on a second byte. It ends by itself when the node is gone before.
+struct Launch {
+    static let bubblewrap = "/usr/bin/bwrap"
+
+    let spec: SandboxSpec
+    let folders: SandboxFolders
+    let host: HostLayout
+    let karsExecutable: String
+    let groupName: String
+
+    /// How long the init may take to listen.
+    static let patience: time_t = 10
+
+    /// - Returns: the processes, and the gateway's socket as an `O_PATH` descriptor.
+    func run() throws(SandboxError) -> (RunningSandbox, socket: Int32) {
+        try prepareFolders()
+        let groups = ControlGroups.make(name: groupName, limits: spec.limits)
+        do throws(SandboxError) {
+            let (bubblewrap, initPid, talk) = try startBubblewrap(bounds: bounds(groups))
+            defer { close(talk) }
+            do throws(SandboxError) {
+                try groups.add(initPid)
+                let record = try note(groups, initPid, bubblewrap)
+                guard let running = RunningSandbox(record: record, folders: folders, isChild: true) else {
+                    throw failure()
+                }
+                return (running, try introduce(talk))
+            } catch {
+                // A process that is gone explains itself better than the call that missed it.
+                let isGone = ["Z", "X", nil].contains(ProcessTable.status(of: initPid)?.state)
+                kill(initPid, SIGKILL)
+                _ = Spawn.reap(bubblewrap)
+                throw isGone ? failure() : error
+            }
+        } catch {
+            for _ in 0..<100 where !groups.remove() { usleep(10_000) }
+            unlink(folders.record)
+            throw error
+        }
+    }
+
+    /// The two bytes and the answer between them. The socket is opened before the agent runs, because
+    /// afterwards its path is the agent's to change.
+    private func introduce(_ talk: Int32) throws(SandboxError) -> Int32 {
+        var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
+        setsockopt(talk, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        var byte: UInt8 = 0
+        guard send(talk, "g", 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
+            throw failure()
+        }
+        let socket = try Self.openSocket(folders)
+        guard send(talk, "s", 1, Int32(MSG_NOSIGNAL)) == 1 else {
+            close(socket)
+            throw failure()
+        }
+        return socket
+    }
+
+    /// Opens the socket itself, never what a link at its path leads to.
+    static func openSocket(_ folders: SandboxFolders) throws(SandboxError) -> Int32 {
+        let file = open(folders.socket, LinuxCalls.openPathOnly | O_NOFOLLOW | O_CLOEXEC)
+        guard file >= 0 else { throw .lastFailure(folders.socket) }
+        var facts = stat()
+        guard fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK else {
+            close(file)
+            throw .system(what: folders.socket, reason: "not a socket")
+        }
+        return file
+    }
+
+    /// What the kernel enforces per process, because no group does.
+    private func bounds(_ groups: ControlGroups) -> [SandboxInit.Bound] {
+        let limits = spec.limits
+        var bounds = [SandboxInit.Bound(resource: .core, value: 0)]
+        if limits.openFiles > 0 { bounds.append(.init(resource: .openFiles, value: limits.openFiles)) }
+        if limits.memoryBytes > 0 && !groups.enforced.contains("memory") {
+            bounds.append(.init(resource: .addressSpace, value: limits.memoryBytes))
+        }
+        // The kernel does not count the processes of the host's root.
+        if limits.pids > 0 && !groups.enforced.contains("pids") && geteuid() != 0 {
+            bounds.append(.init(resource: .processes, value: limits.pids))
+        }
+        return bounds
+    }
+
+    private func prepareFolders() throws(SandboxError) {
+        // The agent of an earlier run may have put anything there: removed as a tree, links not followed.
+        try removeTree(folders.run)
+        for path in [folders.record, folders.status] where unlink(path) != 0 && errno != ENOENT {
+            throw .lastFailure(path)
+        }
+        do {
+            for folder in [folders.run, folders.logs, folders.etc] { try AtomicFile.makeFolder(folder) }
+            for (name, text) in BubblewrapArguments.settings(for: spec) {
+                try AtomicFile.write(Array(text.utf8), to: folders.etc + "/" + name, mode: 0o644)
+            }
+        } catch { throw .system(what: folders.root, reason: "\(error)") }
+    }
+
+    private func startBubblewrap(
+        bounds: [SandboxInit.Bound]
+    ) throws(SandboxError) -> (bubblewrap: pid_t, initPid: pid_t, talk: Int32) {
+        let arguments = BubblewrapArguments(
+            spec: spec, folders: folders, host: host, karsExecutable: karsExecutable)
+        var opened: [Int32] = []
+        defer { for descriptor in opened { close(descriptor) } }
+        func keep(_ descriptor: Int32, _ what: String) throws(SandboxError) -> Int32 {
+            guard descriptor >= 0 else { throw .lastFailure(what) }
+            opened.append(descriptor)
+            return descriptor
+        }
+        let null = try keep(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null")
+        let initLog = try keep(openLog(folders.initLog, O_TRUNC | O_APPEND), folders.initLog)
+        let agentLog = try keep(openLog(folders.agentLog, 0), folders.agentLog)
+        let rotated = try keep(openLog(folders.rotatedAgentLog, 0), folders.rotatedAgentLog)
+        let status = try keep(openLog(folders.status, O_TRUNC | O_APPEND), folders.status)
+        let options = try keep(optionsFile(arguments.options), folders.arguments)
+        let pid = try LinuxCalls.makePipe()
+        opened.append(pid.read)
+        var talk: [Int32] = [-1, -1]
+        let stream = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, stream, 0, &talk) == 0 else {
+            close(pid.write)
+            throw .lastFailure("a socket pair")
+        }
+        let started = Result { () throws(SandboxError) in
+            try Spawn.start(
+                arguments.commandLine(bubblewrap: Self.bubblewrap, bounds: bounds),
+                environment: ["PATH": SandboxLayout.path],
+                descriptors: [null, initLog, initLog, agentLog, rotated, talk[1], options, pid.write, status])
+        }
+        close(pid.write)
+        close(talk[1])
+        do throws(SandboxError) {
+            let bubblewrap = try started.get()
+            let text = readText(pid.read) { $0.contains(UInt8(ascii: "}")) }
+            let told = try? JSONDecoder().decode(BubblewrapStatus.self, from: Data(text.utf8))
+            guard let initPid = told?.childPid else {
+                kill(bubblewrap, SIGKILL)
+                _ = Spawn.reap(bubblewrap)
+                throw failure()
+            }
+            return (bubblewrap, initPid, talk[0])
+        } catch {
+            close(talk[0])
+            throw error
+        }
+    }
+
+    private func note(
+        _ groups: ControlGroups, _ initPid: pid_t, _ bubblewrap: pid_t
+    ) throws(SandboxError) -> RunRecord {
+        guard let initStart = ProcessTable.status(of: initPid)?.startTime,
+            let bubblewrapStart = ProcessTable.status(of: bubblewrap)?.startTime
+        else { throw failure() }
+        var confinement = SandboxConfinement()
+        confinement.groupLimits = groups.enforced
+        confinement.processLimits = bounds(groups).map(\.resource.rawValue)
+        confinement.freezer = groups.canFreeze ? "cgroup" : "signals"
+        let record = RunRecord(
+            bootID: ProcessTable.bootID(), initPid: initPid, initStart: initStart,
+            bubblewrapPid: bubblewrap, bubblewrapStart: bubblewrapStart, groups: groups,
+            confinement: confinement)
+        try record.write(to: folders.record)
+        return record
+    }
+
+    /// What bubblewrap or the init said last.
+    func failure() -> SandboxError {
+        let said = ((try? AtomicFile.read(folders.initLog)) ?? nil) ?? []
+        let line = String(decoding: said, as: UTF8.self).split(separator: "\n").last.map(String.init)
+        return .cannotStart(name: spec.name, reason: line ?? "its first process ended without a word")
+    }
+
+    private func openLog(_ path: String, _ flags: Int32) -> Int32 {
+        open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0o600)
+    }
+
+    /// The options as bubblewrap reads them, in a file without a name: they hold the agent's environment.
+    private func optionsFile(_ options: [String]) -> Int32 {
+        unlink(folders.arguments)
+        let file = open(folders.arguments, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { return file }
+        unlink(folders.arguments)
+        let joined: [[UInt8]] = options.map { Array($0.utf8) + [0] }
+        var bytes = Array(joined.joined())[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { write(file, $0.baseAddress, $0.count) }
+            guard count > 0 else {
+                close(file)
+                return -1
+            }
+            bytes = bytes.dropFirst(count)
+        }
+        lseek(file, 0, SEEK_SET)
+        return file
+    }
+}
+
+/// Deletes a folder and all in it; links in it are deleted, never followed.
+func removeTree(_ path: String) throws(SandboxError) {
+    do { try FileManager.default.removeItem(atPath: path) } catch {
+        // A dangling link or nothing at all is also an answer.
+        guard access(path, F_OK) == 0 else { return }
+        throw .system(what: path, reason: "cannot be deleted")
+    }
+}

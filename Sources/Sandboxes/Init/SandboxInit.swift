@@ -1,0 +1,204 @@
+import Dispatch
+import Glibc
+import Observability
+import Transport
+
+/// The first process of a sandbox (`kars sandbox-init`): starts the agent, carries its gateway to a Unix
+/// socket, keeps its output in bounded logs, reaps orphans, and ends as the agent ends.
+///
+/// Two forms, both for the driver only:
+///
+///     kars sandbox-init [--limit NAME=NUMBER]… -- COMMAND…       as process 1, with the driver's descriptors
+///     kars sandbox-init --exec [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
+public enum SandboxInit {
+    /// A limit of one process, see `setrlimit(2)`.
+    struct Bound: Equatable, Sendable {
+        enum Resource: String, CaseIterable {
+            case openFiles = "nofile", processes = "nproc", addressSpace = "as", core
+
+            fileprivate var number: __rlimit_resource_t {
+                switch self {
+                case .core: __rlimit_resource_t(RLIMIT_CORE.rawValue)
+                case .openFiles: __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+                case .addressSpace: __rlimit_resource_t(RLIMIT_AS.rawValue)
+                case .processes: 6  // RLIMIT_NPROC, which the Glibc module hides
+                }
+            }
+        }
+
+        let resource: Resource
+        let value: Int
+    }
+
+    static func arguments(bounds: [Bound], command: [String]) -> [String] {
+        ["sandbox-init"] + bounds.flatMap { ["--limit", "\($0.resource.rawValue)=\($0.value)"] } + ["--"] + command
+    }
+
+    struct Invocation: Equatable {
+        var becomesCommand = false
+        var bounds: [Bound] = []
+        var command: [String] = []
+
+        /// - Parameter arguments: what follows `sandbox-init`.
+        /// - Returns: nil when they are not the driver's.
+        init?(parsing arguments: [String]) {
+            var rest = arguments[...]
+            while let word = rest.popFirst() {
+                switch word {
+                case "--exec": becomesCommand = true
+                case "--limit":
+                    let parts = rest.popFirst()?.split(separator: "=") ?? []
+                    guard parts.count == 2, let resource = Bound.Resource(rawValue: String(parts[0])),
+                        let value = Int(parts[1]), value >= 0
+                    else { return nil }
+                    bounds.append(Bound(resource: resource, value: value))
+                case "--":
+                    command = Array(rest)
+                    guard !command.isEmpty else { return nil }
+                    return
+                default: return nil
+                }
+            }
+            return nil
+        }
+    }
+
+    /// Never returns. Call it first thing in `main`, while the process has one thread: it sets the signal
+    /// mask all later threads inherit.
+    ///
+    /// - Parameter arguments: what follows `sandbox-init`.
+    public static func run(arguments: [String]) -> Never {
+        guard let invocation = Invocation(parsing: arguments) else {
+            fail("sandbox-init is started by kars node only", status: 2)
+        }
+        if invocation.becomesCommand { become(invocation) }
+        let signals = block([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
+        LinuxCalls.hideFromOtherProcesses()
+        let talk = BubblewrapArguments.Descriptor.talk.rawValue
+        awaitNode(talk)
+        carryGateway()
+        guard send(talk, "r", 1, Int32(MSG_NOSIGNAL)) == 1 else { failWithoutNode() }
+        awaitNode(talk)
+        close(talk)
+        supervise(invocation, signals)
+    }
+
+    /// The end of every failing path; `status` 125 and up as shells use them.
+    private static func fail(_ text: String, status: Int32) -> Never {
+        var line = "sandbox-init: \(text)\n"
+        line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        _exit(status)
+    }
+
+    private static func block(_ numbers: [Int32]) -> sigset_t {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        for number in numbers { sigaddset(&signals, number) }
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        return signals
+    }
+
+    /// Waits for the node's word. If the node dies before, the socket ends, and so does a sandbox nobody
+    /// would know of.
+    private static func awaitNode(_ talk: Int32) {
+        var byte: UInt8 = 0
+        while true {
+            let count = recv(talk, &byte, 1, 0)
+            if count < 0 && errno == EINTR { continue }
+            guard count == 1 else { failWithoutNode() }
+            return
+        }
+    }
+
+    private static func failWithoutNode() -> Never { fail("the node went away before the start", status: 125) }
+
+    /// `/run/kars/gateway.sock` → the agent's gateway on the sandbox's loopback.
+    private static func carryGateway() {
+        let ready = DispatchSemaphore(value: 0)
+        Task.detached {
+            do {
+                let loop = try EventLoop(name: "gateway")
+                forwarder = try await StreamForwarder(
+                    loop: loop, listen: .unix(path: SandboxLayout.run + "/" + SandboxLayout.socketName),
+                    target: Endpoint(parsing: SandboxLayout.gateway))
+                ready.signal()
+            } catch { fail("the gateway cannot be carried: \(error)", status: 125) }
+        }
+        ready.wait()
+    }
+
+    /// Kept for the life of the process. Safe: written once, before `ready` is signalled, and never read.
+    private nonisolated(unsafe) static var forwarder: StreamForwarder?
+
+    private static func supervise(_ invocation: Invocation, _ signals: sigset_t) -> Never {
+        let output = RotatingLog(
+            current: BubblewrapArguments.Descriptor.agentLog.rawValue,
+            previous: BubblewrapArguments.Descriptor.rotatedAgentLog.rawValue)
+        let agent: pid_t
+        let drained = DispatchSemaphore(value: 0)
+        do {
+            let pipe = try LinuxCalls.makePipe()
+            agent = try Spawn.start(
+                [SandboxLayout.kars]
+                    + arguments(bounds: invocation.bounds, command: invocation.command).inserting("--exec", at: 1),
+                environment: currentEnvironment(), descriptors: [STDIN_FILENO, pipe.write, pipe.write])
+            close(pipe.write)
+            DispatchQueue(label: "kars.sandbox.log").async {
+                output.copy(from: pipe.read)
+                drained.signal()
+            }
+        } catch { fail("\(error)", status: 126) }
+
+        var waited = signals
+        while true {
+            var number: Int32 = 0
+            guard sigwait(&waited, &number) == 0 else { continue }
+            guard number == SIGCHLD else {
+                kill(agent, number)
+                continue
+            }
+            var status: Int32 = 0
+            while true {
+                let pid = waitpid(-1, &status, WNOHANG)
+                guard pid > 0 else { break }
+                guard pid == agent else { continue }
+                // A process the agent left behind may hold the pipe open: its output is not waited for.
+                _ = drained.wait(timeout: .now() + .milliseconds(200))
+                _exit(Spawn.exitStatus(status))
+            }
+        }
+    }
+
+    /// In the agent's process: takes the limits on and becomes the agent.
+    private static func become(_ invocation: Invocation) -> Never {
+        for bound in invocation.bounds {
+            var limit = rlimit(rlim_cur: rlim_t(bound.value), rlim_max: rlim_t(bound.value))
+            guard setrlimit(bound.resource.number, &limit) == 0 else {
+                fail("limit \(bound.resource.rawValue): \(String(cString: strerror(errno)))", status: 126)
+            }
+        }
+        var arguments: [UnsafeMutablePointer<CChar>?] = invocation.command.map { strdup($0) } + [nil]
+        execv(invocation.command[0], &arguments)
+        let reason = String(cString: strerror(errno))
+        fail("cannot run \(invocation.command[0]): \(reason)", status: errno == ENOENT ? 127 : 126)
+    }
+
+    private static func currentEnvironment() -> [String: String] {
+        var variables: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let parts = String(cString: text).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
+            entry += 1
+        }
+        return variables
+    }
+}
+
+extension [String] {
+    fileprivate func inserting(_ word: String, at index: Int) -> [String] {
+        var copy = self
+        copy.insert(word, at: index)
+        return copy
+    }
+}

@@ -1,0 +1,34 @@
+/// Makes and runs sandboxes of one kind. Operations on one sandbox are refused while another is under way.
+public protocol SandboxDriver: Sendable {
+    /// `embedded`, `docker` or `kubernetes`.
+    var kind: String { get }
+
+    /// Finds the sandboxes of an earlier run of the node, those still running included. Call it first.
+    func recover() async throws(SandboxError)
+    func names() -> [String]
+
+    /// Makes the folders; the workspace may then be filled before ``start(_:)``.
+    func create(_ spec: SandboxSpec) async throws(SandboxError)
+    /// Runs the agent. It is ready when ``waitUntilReady(_:within:)`` returns.
+    func start(_ name: String) async throws(SandboxError)
+    /// Waits until the gateway answers `GET /healthz` with 200.
+    func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError)
+    /// Stops every process where it stands; memory and connections stay. Freezing twice is allowed.
+    func freeze(_ name: String) async throws(SandboxError)
+    func thaw(_ name: String) async throws(SandboxError)
+    /// SIGTERM, then SIGKILL after `grace`; returns when nothing runs any more. Stopping twice is allowed.
+    func stop(_ name: String, grace: Duration) async throws(SandboxError)
+    /// Deletes a sandbox that is not running, its workspace included.
+    func remove(_ name: String) async throws(SandboxError)
+
+    func spec(of name: String) throws(SandboxError) -> SandboxSpec
+    func state(of name: String) throws(SandboxError) -> SandboxState
+    func confinement(of name: String) throws(SandboxError) -> SandboxConfinement
+    func folders(of name: String) throws(SandboxError) -> SandboxFolders
+    /// A path to connect to the agent's gateway, valid in this process while the sandbox runs.
+    func gatewaySocket(of name: String) throws(SandboxError) -> String
+    /// The last lines the agent printed.
+    func logs(of name: String, lines: Int) throws(SandboxError) -> String
+    /// Waits until the sandbox has stopped, and returns the agent's status as in ``SandboxState/stopped(exit:)``.
+    func waitForExit(of name: String) async throws(SandboxError) -> Int32?
+}

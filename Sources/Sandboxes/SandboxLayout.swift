@@ -1,0 +1,37 @@
+/// Paths as an agent sees them.
+public enum SandboxLayout {
+    /// The only place that survives: the sandbox's workspace, and the agent's home.
+    public static let home = "/sandbox"
+    public static let kars = "/opt/kars/bin/kars"
+    /// The command of the reference agent.
+    public static let referenceAgent = [kars, "agent"]
+    /// Where the agent's gateway listens (runtime contract v1).
+    public static let gateway = "127.0.0.1:18789"
+
+    static let run = "/run/kars"
+    static let socketName = "gateway.sock"
+    static let user = "sandbox"
+    static let userID = 1000
+    static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+/// Paths of one sandbox on the host. Nothing but `workspace` and `run` is visible inside.
+public struct SandboxFolders: Sendable, Equatable {
+    public let root: String
+    /// Mounted at `/sandbox`. The agent controls what is in it: never follow its symbolic links.
+    public var workspace: String { root + "/workspace" }
+    /// Mounted at `/run/kars`; as little to be trusted as the workspace.
+    var run: String { root + "/run" }
+    var socket: String { run + "/" + SandboxLayout.socketName }
+    public var logs: String { root + "/logs" }
+    var agentLog: String { logs + "/agent.log" }
+    var rotatedAgentLog: String { logs + "/agent.log.1" }
+    var initLog: String { logs + "/sandbox.log" }
+    var etc: String { root + "/etc" }
+    var spec: String { root + "/sandbox.json" }
+    var record: String { root + "/run.json" }
+    var status: String { root + "/status.json" }
+    var arguments: String { root + "/arguments" }
+
+    init(root: String, name: String) { self.root = root + "/" + name }
+}

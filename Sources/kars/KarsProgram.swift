@@ -1,0 +1,33 @@
+import CommandTree
+
+/// The command tree of kars: parsing, help, completions, manual pages and the reference page read it.
+enum KarsProgram {
+    static let program: CommandLineProgram = CommandLineProgram(
+        name: "kars", version: "0.1.0",
+        summary: "Run AI agents in hardened sandboxes and move them while their clients keep calling",
+        discussion: """
+            Agents live at peers: this machine's node, a cloud, a cluster. Peers find each other in a \
+            registry, talk sealed through a relay, trust each other by pairing, and hand running agents \
+            over.
+            """,
+        commands: [
+            .dev, .destroy,
+            .list, .status, .logs,
+            .handoff, .pair, .mesh,
+            .completion, .manual, .reference,
+            .relay, .registry, .node, .agent,
+        ],
+        examples: [
+            Example("kars dev --name researcher", "Run an agent on this machine"),
+            Example("kars handoff researcher --to cloud", "Move it while it serves"),
+        ],
+        environment: [KarsHome.variable],
+        later: [
+            "up", "add", "push", "convert", "migrate",
+            "operator", "connect", "inspect", "audit", "attest",
+            "credentials", "config", "model", "policy", "egress",
+            "trace", "eval",
+            "a2a", "a2a-agent", "toolpolicy", "tp", "inferencepolicy", "ip", "mcp", "memory",
+            "router",
+        ])
+}

@@ -1,0 +1,40 @@
+import CommandTree
+import MeshNode
+import Transport
+
+/// A command's way to the node of this machine.
+enum NodeConnection {
+    static let socket = Option.value(
+        "socket", "path", kind: .file, help: "Unix socket of the node",
+        defaultNote: "$KARS_HOME/node/node.sock", environment: "KARS_NODE_SOCKET")
+
+    /// The options of a command that asks the node and prints what it says.
+    static let options = [socket, OutputFormat.option]
+
+    static func socketPath(_ invocation: Invocation) throws(UsageError) -> String {
+        if let path = invocation.value("socket") { return absolutePath(path) }
+        return try KarsHome(invocation.environment).folder(of: "node") + "/node.sock"
+    }
+
+    /// Gives the body a client and takes its connections down afterwards.
+    static func open<R>(
+        _ invocation: Invocation, _ body: (NodeClient) async throws -> R
+    ) async throws -> R {
+        let path = try socketPath(invocation)
+        do throws(TransportError) {
+            _ = try Endpoint(parsing: "unix:" + path)
+        } catch {
+            throw UsageError.refused("\(path) is too long or malformed for the path of a Unix socket")
+        }
+        let loop = try EventLoop(name: "kars")
+        defer { loop.shutdown() }
+        return try await body(NodeClient(socketPath: path, loop: loop))
+    }
+
+    /// Asks one thing.
+    static func call<Operation: PeerOperation>(
+        _ operation: Operation, _ invocation: Invocation
+    ) async throws -> Operation.Answer {
+        try await open(invocation) { try await $0.call(operation) }
+    }
+}

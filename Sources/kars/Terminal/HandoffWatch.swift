@@ -1,0 +1,63 @@
+import CommandTree
+import Glibc
+import MeshNode
+
+/// Starts a move and follows it to its end.
+struct HandoffWatch: Sendable {
+    /// Time between two looks at the move.
+    private static let interval: Duration = .milliseconds(200)
+    /// What a shell reports for a command that Ctrl-C ended.
+    private static let interrupted: Int32 = 130
+
+    let sandbox: String
+    let target: String
+
+    func run(_ invocation: Invocation) async throws {
+        try await NodeConnection.open(invocation) { node in
+            let started = try await node.call(StartHandoff(sandboxName: sandbox, target: target))
+            if invocation.flag("no-wait") {
+                return try OutputFormat.print(started, invocation) {
+                    "the move of \(sandbox) to \(target) has begun; "
+                        + "'kars handoff \(sandbox) --status' shows how far it is\n"
+                }
+            }
+            let end = try await follow(started, node)
+            if end.phase == .aborted {
+                throw OperationFailure(
+                    .failed, "the move of \(sandbox) to \(target) was aborted: \(end.error ?? "no reason given")")
+            }
+            try OutputFormat.print(end, invocation) { HandoffText.result(end) + "\n" }
+        }
+    }
+
+    private func follow(_ started: HandoffProgress, _ node: NodeClient) async throws -> HandoffProgress {
+        let signals = StopSignals()
+        let watch = Task { [sandbox] in
+            await signals.wait()
+            guard !Task.isCancelled else { return }
+            Console.complain(
+                "The move goes on; 'kars handoff \(sandbox) --status' shows how far it is, --abort ends it.")
+            _exit(Self.interrupted)
+        }
+        defer { watch.cancel() }
+        var progress = started
+        show(progress)
+        while !progress.phase.isOver {
+            try await Task.sleep(for: Self.interval)
+            let before = progress.phase
+            progress = try await node.call(HandoffStatus(sandboxName: sandbox))
+            guard progress.id == started.id else {
+                throw OperationFailure(
+                    .conflict, "another move of \(sandbox) has begun since",
+                    hint: "see it with 'kars handoff \(sandbox) --status'")
+            }
+            if progress.phase != before { show(progress) }
+        }
+        return progress
+    }
+
+    private func show(_ progress: HandoffProgress) {
+        guard Console.showsProgress, !progress.phase.isOver else { return }
+        Console.complain("  " + PrintableText.escaped(HandoffText.step(progress)))
+    }
+}

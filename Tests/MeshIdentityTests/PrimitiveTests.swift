@@ -1,0 +1,77 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import MeshIdentity
+
+@Test func primitivesMatchTheReference() throws {
+    for vector in try Vectors.objects("primitives") {
+        let step = RatchetKeys.step(root: try vector.hex("root_key"), shared: try vector.hex("dh_output"))
+        #expect(step.root == (try vector.hex("new_root")))
+        #expect(step.chain == (try vector.hex("new_chain")))
+        let chain = try vector.hex("chain_key")
+        let key = RatchetKeys.messageKey(of: chain)
+        #expect(key == (try vector.hex("message_key")))
+        #expect(RatchetKeys.nextChain(after: chain) == (try vector.hex("next_chain_key")))
+        let aad = try vector.hex("aad"), box = try vector.hex("nonce_and_box")
+        let plaintext = Array(try vector.text("plaintext").utf8)
+        #expect(ChaChaPoly.open(box, key: key, associatedData: aad) == plaintext)
+        #expect(ChaChaPoly.seal(plaintext, key: key, nonce: Array(box.prefix(12)), associatedData: aad) == box)
+        for bit in 0..<box.count * 8 {
+            #expect(ChaChaPoly.open(box.flipping(bit: bit), key: key, associatedData: aad) == nil)
+        }
+        for bit in 0..<aad.count * 8 {
+            #expect(ChaChaPoly.open(box, key: key, associatedData: aad.flipping(bit: bit)) == nil)
+        }
+        for bit in 0..<256 {
+            #expect(ChaChaPoly.open(box, key: key.flipping(bit: bit), associatedData: aad) == nil)
+        }
+        #expect(ChaChaPoly.open(Array(box.dropLast()), key: key, associatedData: aad) == nil)
+        #expect(ChaChaPoly.open(Array(box.prefix(27)), key: key, associatedData: aad) == nil)
+        #expect(ChaChaPoly.open(box, key: Array(key.dropLast()), associatedData: aad) == nil)
+    }
+}
+
+@Test func hkdfMatchesRFC5869() throws {
+    // RFC 5869, appendix A.1 and A.3.
+    let key = [UInt8](repeating: 0x0B, count: 22)
+    let info = String(decoding: (0xF0...0xF9).map { UInt8($0 - 0x80) }, as: UTF8.self)
+    let first = HKDF.derive(salt: [], key: key, label: "", count: 42)
+    #expect(
+        Hex.encode(first)
+            == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8")
+    #expect(HKDF.derive(salt: [], key: key, label: info, count: 42) != first)
+}
+
+@Test func digestsMatchPublishedValues() {
+    #expect(
+        Hex.encode(SHA256Digest.hash(Array("abc".utf8)))
+            == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    // RFC 7693, appendix A.
+    #expect(Hex.encode(BLAKE2b.hash(Array("abc".utf8), size: 64)).hasPrefix("ba80a53f981c4d0d6a2797b69f12f6e9"))
+    #expect(BLAKE2b.hash([]).count == 32)
+}
+
+@Test func aesGCMMatchesNISTAndRefusesEveryChange() throws {
+    // Test cases 13 and 14 of the GCM specification: zero key, zero nonce.
+    let key = SecretBytes(copying: [UInt8](repeating: 0, count: 32)), nonce = [UInt8](repeating: 0, count: 12)
+    let empty = key.withUnsafeBytes { key in
+        [UInt8]().withUnsafeBytes { AESGCM.seal($0, key: key, nonce: nonce, associatedData: []) }
+    }
+    #expect(Hex.encode(empty) == "530f8afbc74536b9a963b4f1c4cb738b")
+    let block = key.withUnsafeBytes { key in
+        [UInt8](repeating: 0, count: 16).withUnsafeBytes {
+            AESGCM.seal($0, key: key, nonce: nonce, associatedData: [])
+        }
+    }
+    #expect(Hex.encode(block) == "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919")
+    func open(_ box: [UInt8], data: [UInt8] = []) -> [UInt8]? {
+        key.withUnsafeBytes { AESGCM.open(box, key: $0, nonce: nonce, associatedData: data) }?
+            .withUnsafeBytes { Array($0) }
+    }
+    #expect(open(empty) == [])
+    #expect(open(block) == [UInt8](repeating: 0, count: 16))
+    #expect(open(block, data: [1]) == nil)
+    for bit in 0..<block.count * 8 { #expect(open(block.flipping(bit: bit)) == nil) }
+    #expect(open([1, 2, 3]) == nil)
+}

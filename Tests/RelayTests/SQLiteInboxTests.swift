@@ -1,0 +1,184 @@
+import Observability
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import Relay
+
+extension InboxStore {
+    func store(_ message: InboxMessage) async -> StoreOutcome {
+        await withCheckedContinuation { continuation in store(message) { continuation.resume(returning: $0) } }
+    }
+    func acknowledge(id: String, recipient: MeshAddress) async -> InboxUsage {
+        await withCheckedContinuation { continuation in
+            acknowledge(id: id, recipient: recipient) { continuation.resume(returning: $0) }
+        }
+    }
+    func readPending(
+        for recipient: MeshAddress, after sequence: Int64 = 0, now: Int64 = 0,
+        limit: InboxUsage = InboxUsage(messages: 1000, bytes: 1 << 20)
+    ) async -> PendingMessages? {
+        await withCheckedContinuation { continuation in
+            readPending(for: recipient, after: sequence, now: now, limit: limit) {
+                continuation.resume(returning: $0)
+            }
+        }
+    }
+    func expire(now: Int64) async -> ExpiredMessages {
+        await withCheckedContinuation { continuation in expire(now: now) { continuation.resume(returning: $0) } }
+    }
+}
+
+struct SQLiteInboxTests {
+    let folder = TemporaryFolder()
+    let alice = MeshAddress(bytes: Array(repeating: 1, count: 16))!
+    let bob = MeshAddress(bytes: Array(repeating: 2, count: 16))!
+    let carol = MeshAddress(bytes: Array(repeating: 3, count: 16))!
+
+    func open() throws -> SQLiteInbox {
+        try SQLiteInbox(path: folder.file("inbox.db"), recentIDs: 100, logger: .silent)
+    }
+
+    func message(
+        _ sequence: Int64, id: String? = nil, from sender: MeshAddress? = nil, to recipient: MeshAddress? = nil,
+        expires: Int64 = 1_000, size: Int = 10
+    ) -> InboxMessage {
+        InboxMessage(
+            sequence: sequence, recipient: recipient ?? bob, sender: sender ?? alice, id: id ?? "m\(sequence)",
+            expires: expires, frame: Array(repeating: UInt8(sequence % 256), count: size))
+    }
+
+    @Test func whatIsStoredIsPendingInOrder() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        for sequence in 1...20 { #expect(await inbox.store(message(Int64(sequence))) == .stored) }
+        let page = await inbox.readPending(for: bob)
+        #expect(page == PendingMessages(messages: (1...20).map { message($0) }, isComplete: true))
+        #expect(await inbox.readPending(for: carol) == PendingMessages())
+    }
+
+    @Test func everythingIsThereAfterReopening() async throws {
+        let first = try open()
+        for sequence in 1...5 { _ = await first.store(message(Int64(sequence), size: 100)) }
+        _ = await first.acknowledge(id: "m2", recipient: bob)
+        first.close()
+        let second = try open()
+        defer { second.close() }
+        #expect(second.contents.usage == [bob: InboxUsage(messages: 4, bytes: 400)])
+        #expect(second.contents.lastSequence == 5)
+        #expect(second.contents.recentIDs.map(\.id) == ["m5", "m4", "m3", "m2", "m1"])
+        #expect(await second.readPending(for: bob)?.messages.map(\.id) == ["m1", "m3", "m4", "m5"])
+    }
+
+    @Test func anAckDeletesOnlyFromTheOwnInbox() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        _ = await inbox.store(message(1, id: "same", to: bob))
+        _ = await inbox.store(message(2, id: "same", to: carol))
+        #expect(await inbox.acknowledge(id: "same", recipient: alice) == InboxUsage())
+        #expect(await inbox.acknowledge(id: "same", recipient: carol) == InboxUsage(messages: 1, bytes: 10))
+        #expect(await inbox.acknowledge(id: "same", recipient: carol) == InboxUsage())
+        #expect(await inbox.readPending(for: bob)?.messages.count == 1)
+        #expect(await inbox.readPending(for: carol)?.messages.isEmpty == true)
+    }
+
+    @Test func anAckQueuedBehindItsMessageDeletesIt() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        let outcome = Mutex<StoreOutcome?>(nil)
+        inbox.store(message(1)) { result in outcome.withLock { $0 = result } }
+        #expect(await inbox.acknowledge(id: "m1", recipient: bob).messages == 1)
+        #expect(outcome.withLock { $0 } == .stored)
+        #expect(await inbox.readPending(for: bob)?.messages.isEmpty == true)
+    }
+
+    @Test func anIDIsStoredOnceAlsoAfterItsAckAndAfterReopening() async throws {
+        let first = try open()
+        #expect(await first.store(message(1, id: "x")) == .stored)
+        #expect(await first.store(message(2, id: "x")) == .duplicate)
+        _ = await first.acknowledge(id: "x", recipient: bob)
+        #expect(await first.store(message(3, id: "x")) == .duplicate)
+        first.close()
+        let second = try open()
+        defer { second.close() }
+        #expect(await second.store(message(4, id: "x")) == .duplicate)
+        #expect(await second.readPending(for: bob)?.messages.isEmpty == true)
+    }
+
+    @Test func anotherSenderMayUseTheSameID() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        #expect(await inbox.store(message(1, id: "x", from: alice)) == .stored)
+        #expect(await inbox.store(message(2, id: "x", from: carol)) == .stored)
+        #expect(await inbox.readPending(for: bob)?.messages.map(\.sender) == [alice, carol])
+    }
+
+    @Test func pagesKeepBothBoundsAndGoOnBehindTheLast() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        for sequence in 1...10 { _ = await inbox.store(message(Int64(sequence), size: 100)) }
+        let byCount = await inbox.readPending(for: bob, limit: InboxUsage(messages: 3, bytes: 10_000))
+        #expect(byCount?.messages.map(\.sequence) == [1, 2, 3])
+        #expect(byCount?.isComplete == false)
+        let bySize = await inbox.readPending(for: bob, after: 3, limit: InboxUsage(messages: 99, bytes: 250))
+        #expect(bySize?.messages.map(\.sequence) == [4, 5])
+        let tooLarge = await inbox.readPending(for: bob, after: 5, limit: InboxUsage(messages: 99, bytes: 1))
+        #expect(tooLarge?.messages.map(\.sequence) == [6])
+        let last = await inbox.readPending(for: bob, after: 6, limit: InboxUsage(messages: 4, bytes: 10_000))
+        #expect(last?.messages.map(\.sequence) == [7, 8, 9, 10])
+        #expect(last?.isComplete == true)
+    }
+
+    @Test func whatExpiredIsNeitherPendingNorRemembered() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        _ = await inbox.store(message(1, expires: 100))
+        _ = await inbox.store(message(2, expires: 200))
+        #expect(await inbox.readPending(for: bob, now: 100)?.messages.map(\.sequence) == [2])
+        #expect(await inbox.expire(now: 99) == ExpiredMessages())
+        #expect(await inbox.expire(now: 100).freed == [bob: InboxUsage(messages: 1, bytes: 10)])
+        #expect(await inbox.store(message(3, id: "m1", expires: 300)) == .stored)
+        #expect(await inbox.store(message(4, id: "m2", expires: 300)) == .duplicate)
+    }
+
+    @Test func anAckedMessageFreesNothingWhenItsIDExpires() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        _ = await inbox.store(message(1, expires: 100))
+        _ = await inbox.acknowledge(id: "m1", recipient: bob)
+        #expect(await inbox.expire(now: 100) == ExpiredMessages())
+        #expect(await inbox.store(message(2, id: "m1", expires: 300)) == .stored)
+    }
+
+    @Test func expiryGoesInBatches() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        for sequence in 1...(InboxSQL.expiryBatch + 1) { inbox.store(message(Int64(sequence), expires: 100)) { _ in } }
+        let first = await inbox.expire(now: 100)
+        #expect(first.hasMore)
+        #expect(first.freed[bob]?.messages == InboxSQL.expiryBatch)
+        let second = await inbox.expire(now: 100)
+        #expect(!second.hasMore)
+        #expect(second.freed[bob]?.messages == 1)
+    }
+
+    @Test func aFlushReturnsBehindEverythingQueued() async throws {
+        let inbox = try open()
+        defer { inbox.close() }
+        let stored = Mutex(0)
+        for sequence in 1...200 { inbox.store(message(Int64(sequence))) { _ in stored.withLock { $0 += 1 } } }
+        await inbox.flush()
+        #expect(stored.withLock { $0 } == 200)
+        #expect(inbox.queuedBytes == 0)
+    }
+
+    @Test func aClosedInboxTakesNothing() async throws {
+        let inbox = try open()
+        inbox.close()
+        inbox.store(message(1)) { _ in Issue.record("completed") }
+        await inbox.flush()
+        let again = try open()
+        defer { again.close() }
+        #expect(again.contents.usage.isEmpty)
+    }
+}

@@ -1,0 +1,175 @@
+import Foundation
+import TestSupport
+import Testing
+import Transport
+
+@testable import Sandboxes
+
+/// Real sandboxes through a whole life.
+@Suite(.enabled(if: SandboxWorld.obstacle == nil, "\(SandboxWorld.obstacle ?? "")"))
+struct EmbeddedDriverTests {
+    private static let counting = "echo up; n=0; while :; do n=$((n+1)); echo $n > /sandbox/n; done"
+
+    @Test func aSandboxLivesFromCreatedToRemoved() async throws {
+        try await SandboxWorld.with { world in
+            let driver = world.driver
+            try await driver.create(world.shell("a", "echo hello; trap 'echo bye; exit 7' TERM; while :; do sleep 0.02; done"))
+            #expect(try driver.state(of: "a") == .created)
+            await #expect(throws: SandboxError.self) { try await driver.create(world.shell("a", "true")) }
+            try await driver.start("a")
+            guard case .running(let pid) = try driver.state(of: "a") else {
+                Issue.record("not running")
+                return
+            }
+            await #expect(throws: SandboxError.self) { try await driver.start("a") }
+            await #expect(throws: SandboxError.self) { try await driver.remove("a") }
+            try await waitUntil("its word") { try driver.logs(of: "a", lines: 5) == "hello\n" }
+            let members = ProcessTable.members(ofNamespaceOf: pid)
+            #expect(members.count >= 2)
+            try await driver.stop("a", grace: .seconds(10))
+            #expect(try driver.state(of: "a") == .stopped(exit: 7))
+            #expect(try driver.logs(of: "a", lines: 5) == "hello\nbye\n")
+            #expect(members.allSatisfy { !FileManager.default.fileExists(atPath: "/proc/\($0)") })
+            let record = try #require(RunRecord.read(driver.folders(of: "a").record))
+            #expect(record.groups.folders.values.allSatisfy { !FileManager.default.fileExists(atPath: $0) })
+            try await driver.stop("a", grace: .seconds(1))
+            let folder = try driver.folders(of: "a").root
+            try await driver.remove("a")
+            #expect(!FileManager.default.fileExists(atPath: folder))
+            #expect(throws: SandboxError.self) { try driver.state(of: "a") }
+        }
+    }
+
+    @Test func aStoppedSandboxStartsAgainWithItsWorkspace() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(world.shell("a", "echo x >> /sandbox/runs; exit 3"))
+            for run in 1...2 {
+                try await world.driver.start("a")
+                #expect(try await world.driver.waitForExit(of: "a") == 3)
+                #expect(try await world.text(of: "runs", in: "a") == String(repeating: "x\n", count: run))
+            }
+        }
+    }
+
+    @Test func anAgentThatIgnoresTheSignalIsKilled() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(world.shell("a", "trap '' TERM; echo up > /sandbox/up; while :; do sleep 0.05; done"))
+            try await world.driver.start("a")
+            _ = try await world.text(of: "up", in: "a")
+            try await world.driver.stop("a", grace: .milliseconds(50))
+            #expect(try world.driver.state(of: "a") == .stopped(exit: 137))
+        }
+    }
+
+    @Test func aFrozenSandboxStandsStillAndGoesOn() async throws {
+        try await SandboxWorld.with { world in
+            let driver = world.driver
+            try await driver.create(world.shell("a", Self.counting))
+            try await driver.start("a")
+            _ = try await world.text(of: "n", in: "a")
+            try await driver.freeze("a")
+            try await driver.freeze("a")
+            guard case .frozen(let pid) = try driver.state(of: "a") else {
+                Issue.record("not frozen")
+                return
+            }
+            // Every task of a frozen sandbox has used all the processor time it will until it is thawed.
+            let members = ProcessTable.members(ofNamespaceOf: pid)
+            let times = { members.map { try? String(contentsOfFile: "/proc/\($0)/schedstat", encoding: .utf8).split(separator: " ").first } }
+            let before = times()
+            let file = try driver.folders(of: "a").workspace + "/n"
+            let text = try? String(contentsOfFile: file, encoding: .utf8)
+            for _ in 0..<200 { sched_yield() }
+            #expect(times() == before && before.count >= 2)
+            #expect((try? String(contentsOfFile: file, encoding: .utf8)) == text)
+            try await driver.thaw("a")
+            #expect(try driver.state(of: "a") == .running(pid: pid))
+            try await waitUntil("it counts on") { (try? String(contentsOfFile: file, encoding: .utf8)) != text }
+            try await driver.freeze("a")
+            try await driver.stop("a", grace: .seconds(10))
+            #expect(try driver.state(of: "a") == .stopped(exit: 143))
+        }
+    }
+
+    @Test func withoutAFreezerEveryProcessIsStoppedBySignal() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(world.shell("a", "sleep 1000 & sleep 1000 & \(Self.counting)"))
+            try await world.driver.start("a")
+            _ = try await world.text(of: "n", in: "a")
+            let folders = try world.driver.folders(of: "a")
+            var record = try #require(RunRecord.read(folders.record))
+            record.groups = ControlGroups()
+            let running = try #require(RunningSandbox(record: record, folders: folders, isChild: false))
+            try await running.freeze(name: "a")
+            let members = ProcessTable.members(ofNamespaceOf: running.pid)
+            #expect(members.count >= 4 && running.isFrozen)
+            #expect(members.allSatisfy { ProcessTable.status(of: $0)?.state == "T" })
+            try running.thaw()
+            try await waitUntil("it runs again") { !running.isFrozen }
+        }
+    }
+
+    @Test func theNextNodeAdoptsARunningSandbox() async throws {
+        let folder = TemporaryFolder()
+        let loop = try EventLoop(name: "test")
+        defer { loop.shutdown() }
+        var first: EmbeddedDriver? = try SandboxWorld.makeDriver(folder, loop)
+        let spec = SandboxSpec(
+            name: "a", command: ["/bin/sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.02; done"])
+        try await first?.create(spec)
+        try await first?.create(SandboxSpec(name: "never"))
+        try await first?.start("a")
+        let state = try first?.state(of: "a")
+        #expect(throws: SandboxError.self) { try SandboxWorld.makeDriver(folder, loop) }
+        first = nil
+
+        var second: EmbeddedDriver? = try SandboxWorld.makeDriver(folder, loop)
+        try await second?.recover()
+        #expect(second?.names() == ["a", "never"])
+        #expect(try second?.state(of: "a") == state)
+        #expect(try second?.state(of: "never") == .created)
+        #expect(try second?.spec(of: "a") == spec)
+        try await second?.freeze("a")
+        try await second?.thaw("a")
+        try await second?.stop("a", grace: .seconds(10))
+        #expect(try second?.state(of: "a") == .stopped(exit: 9))
+        second = nil
+
+        let third = try SandboxWorld.makeDriver(folder, loop)
+        try await third.recover()
+        #expect(try third.state(of: "a") == .stopped(exit: 9))
+    }
+
+    @Test func aProgramThatIsNotThereIsNamed() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(SandboxSpec(name: "a", command: ["/nowhere/agent"]))
+            try await world.driver.start("a")
+            #expect(try await world.driver.waitForExit(of: "a") == 127)
+            #expect(try world.driver.logs(of: "a", lines: 1).contains("cannot run /nowhere/agent"))
+        }
+    }
+
+    @Test func aWorkspaceThatIsGoneIsNamed() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(world.shell("a", "true"))
+            try FileManager.default.removeItem(atPath: world.driver.folders(of: "a").workspace)
+            let error = await #expect(throws: SandboxError.self) { try await world.driver.start("a") }
+            #expect("\(error!)".contains("workspace"))
+            #expect(try world.driver.state(of: "a") != .running(pid: 0))
+            #expect(try world.driver.state(of: "a").isAlive == false)
+        }
+    }
+
+    /// A link in the run folder must not lead the node's gate to a socket of the host.
+    @Test func anAgentCannotRedirectItsGateway() async throws {
+        try await SandboxWorld.with { world in
+            try await world.driver.create(
+                world.shell("a", "rm /run/kars/gateway.sock; ln -s /tmp/host.sock /run/kars/gateway.sock; echo done > /sandbox/done; while :; do sleep 0.05; done"))
+            try await world.driver.start("a")
+            _ = try await world.text(of: "done", in: "a")
+            let path = try world.driver.gatewaySocket(of: "a")
+            var facts = stat()
+            #expect(stat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFSOCK)
+        }
+    }
+}
