@@ -8,7 +8,8 @@ import Observability
 struct TurnJournal: ~Copyable {
     static let fileName = "conversation.jsonl"
 
-    private let file: Int32
+    /// -1 once closed.
+    private var file: Int32
     let path: String
     private var end: UInt64 = 0
     private let limits: AgentLimits
@@ -28,7 +29,17 @@ struct TurnJournal: ~Copyable {
         try load(logger)
     }
 
-    deinit { if file >= 0 { close(file) } }
+    deinit { if file >= 0 { Glibc.close(file) } }
+
+    /// Gives the workspace to the next agent; every later call fails.
+    mutating func close() {
+        guard file >= 0 else { return }
+        // Not left to the closing alone: a child being spawned may hold a copy of the descriptor.
+        flock(file, LOCK_UN)
+        Glibc.close(file)
+        file = -1
+        failure = "closed"
+    }
 
     /// Answers a request and writes its turn; a repeated request id only reads.
     ///
