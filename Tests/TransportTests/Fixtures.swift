@@ -70,7 +70,7 @@ extension Endpoint {
 
 /// Waits until `condition` holds, for at most a generous while.
 func eventually(
-    _ what: Comment? = nil, within limit: Duration = .seconds(20),
+    _ what: @autoclosure () -> Comment? = nil, within limit: Duration = .seconds(20),
     _ condition: () async throws -> Bool
 ) async throws {
     let end = ContinuousClock.now + limit
@@ -78,7 +78,7 @@ func eventually(
         if try await condition() { return }
         try await Task.sleep(for: .milliseconds(5))
     }
-    Issue.record(what ?? "the condition never came true")
+    Issue.record(what() ?? "the condition never came true")
 }
 
 /// Counts what happened, from any thread.

@@ -166,6 +166,7 @@ import Testing
             #expect(serverSide.closes == [1012])
             try await eventually { recorder.closes == [1012] }
             #expect(recorder.messageCount == 1)
+            #expect(recorder.reasons == ["service restart: going away"])
         }
     }
 

@@ -23,7 +23,7 @@ struct ChunkedDecoder {
         while index < bytes.count, !isDone {
             if case .data = state {
                 let count = min(remaining, bytes.count - index)
-                body.append(contentsOf: bytes[index..<index + count])
+                body.append(contentsOf: UnsafeRawBufferPointer(rebasing: bytes[index..<index + count]))
                 index += count
                 remaining -= count
                 if remaining == 0 { state = .dataEnd }

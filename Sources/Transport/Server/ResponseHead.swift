@@ -24,7 +24,11 @@ enum ResponseHead {
 
     /// One chunk with its framing.
     static func chunk(_ bytes: [UInt8]) -> [UInt8] {
-        Array("\(String(bytes.count, radix: 16))\r\n".utf8) + bytes + [0x0d, 0x0a]
+        var framed = Array("\(String(bytes.count, radix: 16))\r\n".utf8)
+        framed.reserveCapacity(framed.count + bytes.count + 2)
+        framed += bytes
+        framed += [0x0d, 0x0a]
+        return framed
     }
 
     static let lastChunk = Array("0\r\n\r\n".utf8)

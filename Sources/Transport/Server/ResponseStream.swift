@@ -87,7 +87,9 @@ final class ResponseStream: Sendable {
                 case .failed, .closed: return (.failed, [])
                 }
             }
-            let joined = state.pieces.count == 1 ? state.pieces[0] : Array(state.pieces.joined())
+            var joined = state.pieces[0]
+            joined.reserveCapacity(state.bytes)
+            for piece in state.pieces.dropFirst() { joined += piece }
             state.pieces = []
             state.bytes = 0
             defer { state.producers = [] }

@@ -40,7 +40,8 @@ public final class WebSocket: Sendable {
 
     /// Closes after what is queued is written; from any thread, only the first close counts.
     ///
-    /// - Parameter reason: cut to 123 bytes (RFC 6455 §5.5).
+    /// - Parameter reason: cut to 123 bytes (RFC 6455 §5.5); with 1012 to 1014 it is preceded by the
+    ///   registered name of the code.
     public func close(code: Int, reason: String = "") {
         if outbox.withLock({ $0.close(code: code, reason: reason) }) { requestFlush() }
     }

@@ -66,8 +66,8 @@ final class WebSocketChannel {
     func peerDidClose(_ payload: UnsafeRawBufferPointer) {
         guard !isClosing else { return }
         if payload.count >= 2 {
-            closeCode = Int(payload[0]) << 8 | Int(payload[1])
             closeReason = String(decoding: payload.dropFirst(2), as: UTF8.self)
+            closeCode = CloseCode.received(Int(payload[0]) << 8 | Int(payload[1]), reason: closeReason)
         } else {
             closeCode = 1005
         }
@@ -93,17 +93,9 @@ final class WebSocketChannel {
         closeCode = close.code
         closeReason = close.reason
         webSocket.markClosed()
-        var reason = Array(close.reason.utf8.prefix(123))
+        var reason = CloseCode.reasonToSend(close.reason, with: close.code)
         lws_close_reason(
-            socket, lws_close_status(UInt32(Self.sendable(close.code))), &reason, reason.count)
+            socket, lws_close_status(UInt32(CloseCode.sendable(close.code))), &reason, reason.count)
         return -1
-    }
-
-    /// Codes that may stand in a frame (RFC 6455 §7.4); others become 1000.
-    private static func sendable(_ code: Int) -> Int {
-        switch code {
-        case 1000...1003, 1007...1014, 3000...4999: code
-        default: 1000
-        }
     }
 }
