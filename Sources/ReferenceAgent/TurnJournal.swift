@@ -203,11 +203,11 @@ extension TurnJournal {
         bytes.withUnsafeBytes { bytes in
             while let found = memchr(bytes.baseAddress! + start, 0x0A, bytes.count - start) {
                 let newline = bytes.baseAddress!.distance(to: UnsafeRawPointer(found))
-                let line = UnsafeRawBufferPointer(rebasing: bytes[start..<newline])
+                let line = UnsafeRawBufferPointer(start: bytes.baseAddress! + start, count: newline - start)
                 guard let header = TurnLine.header(line) else { return damage = Int(end) }
                 var next = digest
                 next.append(TurnLine.payload(of: line))
-                guard TurnLine.digestHex(of: line).elementsEqual(next.hex) else { return damage = Int(end) }
+                guard TurnLine.hasDigest(line, next) else { return damage = Int(end) }
                 index.append(header, at: TurnIndex.Place(offset: end, length: UInt32(line.count)))
                 digest = next
                 end += UInt64(line.count + 1)
