@@ -79,7 +79,9 @@ final class AgentMemory: Sendable {
         }
     }
 
-    private func settle(_ change: @escaping @Sendable (inout Intake) -> Void) async -> Result<AgentState, AgentError> {
+    private func settle(
+        _ change: @escaping @Sendable (inout Intake) -> Void
+    ) async -> Result<AgentState, AgentError> {
         await withCheckedContinuation { continuation in
             intake.withLock { intake in
                 change(&intake)
