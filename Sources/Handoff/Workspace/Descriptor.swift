@@ -199,6 +199,20 @@ final class Descriptor: Sendable {
         guard ftruncate(raw, off_t(size)) == 0 else { throw .last }
     }
 
+    /// Brings the content and attributes of this file or directory to the disk.
+    func sync() throws(Errno) {
+        guard fsync(raw) == 0 else { throw .last }
+    }
+
+    /// Has the kernel write dirty pages out, without waiting; a refusal is noticed when syncing.
+    ///
+    /// On return every page that was dirty is on its way, and read-only in all mappings until the next write faults.
+    func startWritingOut() {
+        let waitBefore: CUnsignedInt = 1  // SYNC_FILE_RANGE_WAIT_BEFORE of linux/fs.h
+        let write: CUnsignedInt = 2  // SYNC_FILE_RANGE_WRITE
+        _ = LinuxCalls.syncFileRange(raw, 0, 0, waitBefore | write)
+    }
+
     /// Brings all of the file system this stands on to the disk.
     func syncFileSystem() throws(Errno) {
         guard LinuxCalls.syncfs(raw) == 0 else { throw .last }
