@@ -16,11 +16,9 @@ public final class ChunkStore: Sendable {
 
     private let path: String
     private let folder: Descriptor
-    private let shelves: [Descriptor]
     private let maximumBytes: UInt64
     private let content: Mutex<Content>
     private let drafts = Atomic<Int>(0)
-    private static let draftPrefix = "draft-"
 
     /// Opens the store in a folder, which is made if need be.
     ///
@@ -36,25 +34,16 @@ public final class ChunkStore: Sendable {
         let opened = try Descriptor.folder(folder)
         self.folder = opened
         var content = Content()
-        // 256 folders keep each listing short, as git does with its objects.
-        shelves = try Errno.narrowed(at: folder) {
-            try (0...255).map { number throws(Errno) in
-                let name = Array(Hexadecimal.text([UInt8(number)]).utf8)[...]
-                do throws(Errno) {
-                    try opened.makeDirectory(name)
-                    return try opened.openDirectory(name)
-                } catch {
-                    guard error.code == EEXIST else { throw error }
-                    let shelf = try opened.openDirectory(name)
-                    for file in try shelf.names(limit: .max - 1) {
-                        guard let id = ChunkID(hex: String(decoding: file, as: UTF8.self)) else {
-                            try shelf.remove(file[...])  // a draft a crash left
-                            continue
-                        }
-                        content.found.insert(id)
-                        content.bytes += UInt64(max(0, try shelf.status(of: file[...]).st_size))
+        try Errno.narrowed(at: folder) {
+            for shelfName in try opened.names(limit: .max - 1) {
+                let shelf = try opened.openDirectory(shelfName[...])
+                for file in try shelf.names(limit: .max - 1) {
+                    guard let id = ChunkID(hex: String(decoding: file, as: UTF8.self)) else {
+                        try shelf.remove(file[...])  // a draft a crash left
+                        continue
                     }
-                    return shelf
+                    content.found.insert(id)
+                    content.bytes += UInt64(max(0, try shelf.status(of: file[...]).st_size))
                 }
             }
         }
@@ -71,8 +60,7 @@ public final class ChunkStore: Sendable {
             return true
         } catch {
             // Left by a crash: what is not the chunk makes room for it.
-            let name = Array(id.hex.utf8)[...]
-            try? shelf(of: id).remove(name)
+            try? folder.remove(Self.place(of: id))
             content.withLock { _ = $0.found.remove(id) }
             return false
         }
@@ -102,17 +90,14 @@ public final class ChunkStore: Sendable {
             return true
         }
         guard isWithinBounds else { throw .tooLarge(what: "bytes of chunks", limit: maximumBytes) }
-        let name = Array(id.hex.utf8)[...]
-        let shelf = shelf(of: id)
         // Under a name of its own first: readers and other writers of the same chunk only ever meet a whole one.
-        let draft = Array("\(Self.draftPrefix)\(drafts.add(1, ordering: .relaxed).oldValue)".utf8)[...]
+        let draft = Self.shelf(of: id) + Array("/draft-\(drafts.add(1, ordering: .relaxed).oldValue)".utf8)
         do throws(Errno) {
-            let file = try shelf.open(draft, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-            try file.write(bytes)
-            try shelf.rename(draft, to: name)
+            try openDraft(draft, onShelfOf: id).write(bytes)
+            try folder.rename(draft, to: Self.place(of: id))
         } catch {
             content.withLock { $0.bytes -= UInt64(bytes.count) }
-            try? shelf.remove(draft)
+            try? folder.remove(draft)
             guard error.isDiskFull else { throw .file(path: path, errno: error.code) }
             throw .diskFull(path: path, needed: UInt64(bytes.count), free: (try? folder.freeBytes()) ?? 0)
         }
@@ -129,7 +114,7 @@ public final class ChunkStore: Sendable {
     public func read(_ id: ChunkID) throws(WorkspaceError) -> [UInt8] {
         let bytes: [UInt8]
         do throws(Errno) {
-            let file = try shelf(of: id).open(Array(id.hex.utf8)[...], O_RDONLY | O_NONBLOCK)
+            let file = try folder.open(Self.place(of: id), O_RDONLY | O_NONBLOCK)
             let size = Int(try file.status().st_size)
             // One byte more than a chunk may have, so that an overlong file is noticed and not loaded.
             let capacity = min(max(size, 0), Chunker.maximumSize + 1)
@@ -192,13 +177,29 @@ public final class ChunkStore: Sendable {
 
     /// Forgets and removes all chunks; the store stays open and empty.
     public func removeAll() throws(WorkspaceError) {
-        try Errno.narrowed(at: path) {
-            for shelf in shelves {
-                for name in try shelf.names(limit: .max - 1) { try shelf.remove(name[...]) }
-            }
-        }
+        try Errno.narrowed(at: path) { try TreeRemoval.empty(folder) }
         content.withLock { $0 = Content() }
     }
 
-    private func shelf(of id: ChunkID) -> Descriptor { shelves[Int(id.firstByte)] }
+    private func openDraft(_ draft: ArraySlice<UInt8>, onShelfOf id: ChunkID) throws(Errno) -> Descriptor {
+        let flags = O_WRONLY | O_CREAT | O_EXCL
+        do throws(Errno) {
+            return try folder.open(draft, flags, mode: 0o600)
+        } catch {
+            guard error.code == ENOENT else { throw error }
+            do throws(Errno) {
+                try folder.makeDirectory(Self.shelf(of: id))
+            } catch {
+                guard error.code == EEXIST else { throw error }  // another thread was first
+            }
+            return try folder.open(draft, flags, mode: 0o600)
+        }
+    }
+
+    /// 256 folders keep each listing short, as git does with its objects.
+    private static func shelf(of id: ChunkID) -> ArraySlice<UInt8> { Array(id.hex.utf8.prefix(2))[...] }
+
+    private static func place(of id: ChunkID) -> ArraySlice<UInt8> {
+        shelf(of: id) + [UInt8(ascii: "/")] + Array(id.hex.utf8)
+    }
 }

@@ -30,8 +30,8 @@ struct Errno: Error, Equatable {
 
 /// An open file or directory, closed when the last reference goes.
 ///
-/// Names are single parts: every call refuses to follow a link at the name, so a walk that opens part by part never
-/// leaves the tree it started in.
+/// Names are single parts in a tree that others write: every call refuses to follow a link at the name, so a walk that
+/// opens part by part never leaves the tree it started in.
 final class Descriptor: Sendable {
     let raw: CInt
 
