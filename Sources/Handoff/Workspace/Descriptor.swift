@@ -30,8 +30,8 @@ struct Errno: Error, Equatable {
 
 /// An open file or directory, closed when the last reference goes.
 ///
-/// Names are single parts in a tree that others write: every call refuses to follow a link at the name, so a walk that
-/// opens part by part never leaves the tree it started in.
+/// Names are single parts: every call refuses to follow a link at the name, so a walk that opens part by part never
+/// leaves the tree it started in.
 final class Descriptor: Sendable {
     let raw: CInt
 
@@ -118,12 +118,6 @@ final class Descriptor: Sendable {
         guard made == 0 else { throw .last }
     }
 
-    /// Gives a file of this directory another name, replacing what had it.
-    func rename(_ name: ArraySlice<UInt8>, to newName: ArraySlice<UInt8>) throws(Errno) {
-        let done = withName(name) { old in withName(newName) { renameat(raw, old, raw, $0) } }
-        guard done == 0 else { throw .last }
-    }
-
     func remove(_ name: ArraySlice<UInt8>, isDirectory: Bool = false) throws(Errno) {
         guard withName(name, { unlinkat(raw, $0, isDirectory ? AT_REMOVEDIR : 0) }) == 0 else { throw .last }
     }
@@ -187,10 +181,9 @@ final class Descriptor: Sendable {
         }
     }
 
-    /// Writes from the start of the file.
-    func write(_ bytes: [UInt8]) throws(Errno) {
+    func write(_ bytes: [UInt8], at offset: Int64) throws(Errno) {
         let outcome = bytes.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in try write(bytes, at: 0) }
+            Result { () throws(Errno) in try write(bytes, at: offset) }
         }
         try outcome.get()
     }
