@@ -1,0 +1,47 @@
+# kars: build, test, demonstrate. 'make' alone lists the targets.
+
+SWIFT ?= swift
+RELEASE := $(SWIFT) build -c release --static-swift-stdlib
+# Where scripts find what 'make release' built; 'swift build' knows the folder of each platform.
+DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build release demo test test-full bench docs clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages kars needs, when some are missing
+	@scripts/setup
+
+build: setup ## Build everything for development
+	$(SWIFT) build
+
+release: setup ## Build kars and kars-load, optimised and without Swift libraries to install
+	$(RELEASE) --product kars
+	$(RELEASE) --product kars-load
+
+demo: release ## Move a talking agent between two peers on this machine
+	@scripts/demo
+
+test: setup ## Build and run all tests
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+	Tests/Scripts/make-certs-test.sh
+	Tests/Scripts/setup-test.sh
+	@bwrap --unshare-all --ro-bind / / true 2>/dev/null || \
+		echo "Note: this machine lets bubblewrap make no sandboxes; tests that need one were skipped."
+
+test-full: export KARS_TEST_FULL = 1
+test-full: test ## Run all tests, the slow ones too
+
+bench: release ## Measure start-up against its budget of 15 ms
+	@scripts/bench
+
+docs: build ## Write docs/reference.md and the manual pages anew from the command tree
+	@mkdir -p docs
+	$(DEBUG_KARS) reference > docs/reference.md
+	$(DEBUG_KARS) manual --out docs/man
+
+clean: ## Remove what was built
+	$(SWIFT) package clean
