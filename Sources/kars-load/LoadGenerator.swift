@@ -1,3 +1,4 @@
+import Glibc
 import Transport
 
 /// An open-loop client of one agent.
@@ -28,6 +29,11 @@ actor LoadGenerator {
     private func run() async -> LoadReport {
         var main = Conversation(name: "main", isFresh: false)
         for _ in 0..<plan.warmTurns { await takeTurn(in: &main, due: clock.now) }
+        if plan.warmTurns > 0 {
+            // Whoever starts this process can wait for the load to begin.
+            let line = Array("warm after \(plan.warmTurns) turns\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
+        }
         for _ in 0..<plan.clients { idle.append(open()) }
         let start = clock.now
         record.begin(at: start)

@@ -107,8 +107,11 @@ struct RelayDeliveryTests {
             bob.pauseReading()
             // More than socket buffers and the relay's own queue hold.
             let count = 400
-            for number in 0..<count { alice.message("\(number)", to: bob.did, size: 50_000) }
-            _ = try await alice.next("receipt", count: count)
+            for number in 0..<count {
+                alice.message("\(number)", to: bob.did, size: 50_000)
+                // The sender's own queue is bounded too.
+                if number % 50 == 49 { _ = try await alice.next("receipt", count: number + 1) }
+            }
             bob.resumeReading()
             _ = try await bob.next("message", count: count)
             #expect(bob.ids() == (0..<count).map(String.init))
@@ -260,8 +263,7 @@ struct RelayDeliveryTests {
             alice.message("old", to: bob.did)
             _ = try await alice.next("receipt")
         }
-        // Proofs are made for the relay's clock, so only it is moved, by more than 72 hours.
-        try await TestRelay.run(in: folder, now: { Date() + 73 * 3600 }) { relay in
+        try await TestRelay.run(in: folder, clockAhead: 73 * 3600) { relay in
             try await waitUntil("the expired message is gone") { relay.metric("kars_relay_inbox_messages") == 0 }
             #expect(relay.metric("kars_relay_frames_dropped_total{reason=\"expired\"}") == 1)
         }

@@ -2,8 +2,8 @@ import COpenSSL
 
 /// HKDF with SHA-256 (RFC 5869) by OpenSSL; libsodium 1.0.18 has none.
 public enum HKDF {
-    // @unchecked: an EVP_KDF is immutable and reference-counted atomically after the fetch (OpenSSL 3 EVP_KDF(3));
-    // it lives as long as the process.
+    // @unchecked: an EVP_KDF is immutable and reference-counted atomically after the fetch (OpenSSL 3
+    // EVP_KDF(3)); it lives as long as the process.
     private struct Algorithm: @unchecked Sendable {
         let kdf: OpaquePointer
     }
@@ -31,7 +31,9 @@ public enum HKDF {
                 key.withUnsafeMutableBytes { key in
                     label.withUnsafeMutableBytes { label in
                         var parameters = [
-                            parameter("digest", UInt32(OSSL_PARAM_UTF8_STRING), UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
+                            parameter(
+                                "digest", UInt32(OSSL_PARAM_UTF8_STRING),
+                                UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
                             parameter("salt", UInt32(OSSL_PARAM_OCTET_STRING), salt),
                             parameter("key", UInt32(OSSL_PARAM_OCTET_STRING), key),
                             parameter("info", UInt32(OSSL_PARAM_OCTET_STRING), label),
@@ -46,8 +48,8 @@ public enum HKDF {
         return output
     }
 
-    /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach Swift
-    /// as strings, whose C form ends with the call.
+    /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach
+    /// Swift as strings, whose C form ends with the call.
     private static func parameter(
         _ name: StaticString, _ type: UInt32, _ value: UnsafeMutableRawBufferPointer
     ) -> OSSL_PARAM {

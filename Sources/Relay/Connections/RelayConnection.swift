@@ -232,6 +232,8 @@ extension RelayConnection {
         context.metrics.count(reason)
         if let detail { socket?.send(RelayFrame.error(detail)) }
         socket?.close(code: reason.code, reason: reason.text)
+        // The answer to the close frame must be read, also from a client that was held back.
+        socket?.resumeReading()
     }
 
     private func leave() {
