@@ -34,20 +34,20 @@ struct CommandScript: Sendable, CustomTestStringConvertible {
     init(name: String, text: String) {
         self.name = name
         lines = text.split(separator: "\n", omittingEmptySubsequences: false).enumerated()
-            .map { ($0.offset + 1, $0.element.trimmingCharacters(in: .whitespaces)) }
-            .filter { !$0.text.isEmpty && !$0.text.hasPrefix("#") }
+            .map { (number: $0.offset + 1, text: $0.element.trimmingCharacters(in: .whitespaces)) }
+            .filter { _, text in !text.isEmpty && !text.hasPrefix("#") }
     }
 
     func run() async throws {
         let home = TemporaryFolder()
-        var output = ChildProcess.Output(status: 0, out: "", err: "")
+        var output = try await BuiltProgram.run(["--version"], home: home)
         for (number, text) in lines {
             let place = Comment(rawValue: "\(name):\(number): \(text)\n\(output.out)\(output.err)")
             let isNegated = text.hasPrefix("! ")
             let words = Self.words(isNegated ? String(text.dropFirst(2)) : text)
             switch words[0] {
             case "kars":
-                let arguments = words.dropFirst().map { $0.replacingOccurrences(of: "$HOME", with: home.path) }
+                let arguments = words.dropFirst().map { $0.replacing("$HOME", with: home.path) }
                 output = try await BuiltProgram.run(Array(arguments), home: home)
                 #expect((output.status != 0) == isNegated, "\(name):\(number): \(text)\n\(output.err)")
             case "exit": #expect(output.status == Int32(words[1]), place)
@@ -69,7 +69,11 @@ struct CommandScript: Sendable, CustomTestStringConvertible {
     private static func words(_ line: String) -> [String] {
         var words: [String] = []
         for (index, part) in line.split(separator: "'", omittingEmptySubsequences: false).enumerated() {
-            if index % 2 == 1 { words.append(String(part)) } else { words += part.split(separator: " ").map(String.init) }
+            if index % 2 == 1 {
+                words.append(String(part))
+            } else {
+                words += part.split(separator: " ").map { String($0) }
+            }
         }
         return words
     }
