@@ -41,7 +41,9 @@ import Testing
 
     @Test(arguments: [1, 2, 3, 7, 16, 1000])
     func aChunkedRequestBodyIsDecodedHoweverItIsCut(size: Int) async throws {
-        try await withSite(http: { .bytes($0.body) }) { site in
+        var limits = ServerLimits()
+        limits.handshakeTimeout = .seconds(120)
+        try await withSite(limits: limits, http: { .bytes($0.body) }) { site in
             let peer = try RawSocket(site.server.endpoint)
             let text =
                 "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
