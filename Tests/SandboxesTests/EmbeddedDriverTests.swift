@@ -13,7 +13,8 @@ struct EmbeddedDriverTests {
     @Test func aSandboxLivesFromCreatedToRemoved() async throws {
         try await SandboxWorld.with { world in
             let driver = world.driver
-            try await driver.create(world.shell("a", "echo hello; trap 'echo bye; exit 7' TERM; while :; do sleep 0.02; done"))
+            try await driver.create(
+                world.shell("a", "trap 'echo bye; exit 7' TERM; echo hello; while :; do sleep 0.02; done"))
             #expect(try driver.state(of: "a") == .created)
             await #expect(throws: SandboxError.self) { try await driver.create(world.shell("a", "true")) }
             try await driver.start("a")
@@ -53,7 +54,8 @@ struct EmbeddedDriverTests {
 
     @Test func anAgentThatIgnoresTheSignalIsKilled() async throws {
         try await SandboxWorld.with { world in
-            try await world.driver.create(world.shell("a", "trap '' TERM; echo up > /sandbox/up; while :; do sleep 0.05; done"))
+            try await world.driver.create(
+                world.shell("a", "trap '' TERM; echo up > /sandbox/up; while :; do sleep 0.05; done"))
             try await world.driver.start("a")
             _ = try await world.text(of: "up", in: "a")
             try await world.driver.stop("a", grace: .milliseconds(50))
@@ -75,7 +77,12 @@ struct EmbeddedDriverTests {
             }
             // Every task of a frozen sandbox has used all the processor time it will until it is thawed.
             let members = ProcessTable.members(ofNamespaceOf: pid)
-            let times = { members.map { try? String(contentsOfFile: "/proc/\($0)/schedstat", encoding: .utf8).split(separator: " ").first } }
+            let times = {
+                members.map { member in
+                    let text = try? String(contentsOfFile: "/proc/\(member)/schedstat", encoding: .utf8)
+                    return text?.split(separator: " ").first
+                }
+            }
             let before = times()
             let file = try driver.folders(of: "a").workspace + "/n"
             let text = try? String(contentsOfFile: file, encoding: .utf8)
@@ -115,10 +122,11 @@ struct EmbeddedDriverTests {
         defer { loop.shutdown() }
         var first: EmbeddedDriver? = try SandboxWorld.makeDriver(folder, loop)
         let spec = SandboxSpec(
-            name: "a", command: ["/bin/sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.02; done"])
+            name: "a", command: ["/bin/sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.02; done"])
         try await first?.create(spec)
         try await first?.create(SandboxSpec(name: "never"))
         try await first?.start("a")
+        try await waitUntil("its trap is set") { try first?.logs(of: "a", lines: 1) == "up\n" }
         let state = try first?.state(of: "a")
         #expect(throws: SandboxError.self) { try SandboxWorld.makeDriver(folder, loop) }
         first = nil
@@ -164,7 +172,14 @@ struct EmbeddedDriverTests {
     @Test func anAgentCannotRedirectItsGateway() async throws {
         try await SandboxWorld.with { world in
             try await world.driver.create(
-                world.shell("a", "rm /run/kars/gateway.sock; ln -s /tmp/host.sock /run/kars/gateway.sock; echo done > /sandbox/done; while :; do sleep 0.05; done"))
+                world.shell(
+                    "a",
+                    """
+                    rm /run/kars/gateway.sock
+                    ln -s /tmp/host.sock /run/kars/gateway.sock
+                    echo done > /sandbox/done
+                    while :; do sleep 0.05; done
+                    """))
             try await world.driver.start("a")
             _ = try await world.text(of: "done", in: "a")
             let path = try world.driver.gatewaySocket(of: "a")
