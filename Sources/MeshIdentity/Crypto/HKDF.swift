@@ -1,7 +1,7 @@
 import COpenSSL
 
 /// HKDF with SHA-256 (RFC 5869) by OpenSSL; libsodium 1.0.18 has none.
-public enum HKDF {
+enum HKDF {
     // @unchecked: an EVP_KDF is immutable and reference-counted atomically after the fetch (OpenSSL 3
     // EVP_KDF(3)); it lives as long as the process.
     private struct Algorithm: @unchecked Sendable {
@@ -15,7 +15,7 @@ public enum HKDF {
     }()
 
     /// Extracts and expands to `count` bytes, at most 8,160.
-    public static func derive(salt: [UInt8], key: [UInt8], label: String, count: Int) -> [UInt8] {
+    static func derive(salt: [UInt8], key: [UInt8], label: String, count: Int) -> [UInt8] {
         precondition(count > 0 && count <= 255 * 32, "HKDF makes 1 to 8160 bytes")
         guard let context = EVP_KDF_CTX_new(algorithm.kdf) else { preconditionFailure("no memory for HKDF") }
         defer { EVP_KDF_CTX_free(context) }
