@@ -68,7 +68,7 @@ let package = Package(
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry"]),
-        tests("Handoff", []),
+        tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
         tests("kars", ["Transport", "MeshIdentity", "MeshNode"]),

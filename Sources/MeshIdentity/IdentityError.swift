@@ -26,7 +26,8 @@ public enum IdentityError: Error, Equatable, CustomStringConvertible {
         case .file(let path, let reason): "cannot use \(path): \(reason)"
         case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
         case .publicFile(let path): "\(path) was written by another kars and must be imported"
-        case .otherKey(let expected, let found): "sealed under key \(found), but the key at hand is \(expected)"
+        case .otherKey(let expected, let found):
+            "sealed under key \(found), but the key at hand is \(expected)"
         case .tampered: "the sealed data was changed or the key is wrong"
         case .exposed(let path, let mode):
             "\(path) may be read by others (mode \(String(mode & 0o7777, radix: 8))); make it 600"

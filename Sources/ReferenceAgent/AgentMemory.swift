@@ -59,8 +59,11 @@ final class AgentMemory: Sendable {
 
     func thaw() { intake.withLock { $0.isFrozen = false } }
 
-    /// Like ``freeze()``, for good.
-    func stop() async { _ = await settle { $0.isStopped = true } }
+    /// Like ``freeze()``, for good; the workspace is then free for another agent.
+    func stop() async {
+        _ = await settle { $0.isStopped = true }
+        journal.withLock { $0.close() }
+    }
 
     var isFrozen: Bool { intake.withLock { $0.isFrozen } }
 
@@ -76,7 +79,9 @@ final class AgentMemory: Sendable {
         }
     }
 
-    private func settle(_ change: @escaping @Sendable (inout Intake) -> Void) async -> Result<AgentState, AgentError> {
+    private func settle(
+        _ change: @escaping @Sendable (inout Intake) -> Void
+    ) async -> Result<AgentState, AgentError> {
         await withCheckedContinuation { continuation in
             intake.withLock { intake in
                 change(&intake)
@@ -116,7 +121,7 @@ final class AgentMemory: Sendable {
     /// Outside the journal's lock, so that readers need not wait for the disk.
     private func synchronize() -> AgentError? {
         let (descriptor, path) = journal.withLock { ($0.descriptor, $0.path) }
-        guard fdatasync(descriptor) != 0 else { return nil }
+        guard descriptor >= 0, fdatasync(descriptor) != 0 else { return nil }
         // The kernel reports a lost write once and then forgets it: nothing later may count as kept.
         let reason = String(cString: strerror(errno))
         journal.withLock { $0.fail(reason) }

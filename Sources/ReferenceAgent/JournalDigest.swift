@@ -20,9 +20,16 @@ struct JournalDigest: Equatable, Sendable {
     }
 
     var hex: [UInt8] {
-        let digits = Array("0123456789abcdef".utf8)
-        return bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        [UInt8](unsafeUninitializedCapacity: Self.byteCount * 2) { digits, count in
+            for byte in bytes {
+                digits[count] = Self.digit(byte >> 4)
+                digits[count + 1] = Self.digit(byte & 15)
+                count += 2
+            }
+        }
     }
+
+    private static func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
 
     var text: String { String(decoding: hex, as: UTF8.self) }
 }

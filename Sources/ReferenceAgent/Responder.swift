@@ -41,7 +41,8 @@ enum Responder {
         guard let previous = memory.previous else {
             return "You said: \(quote(message)). This is our first turn."
         }
-        return "You said: \(quote(message)). Before that, in turn \(memory.turnsBefore), you said: \(quote(previous))."
+        return "You said: \(quote(message)). Before that, in turn \(memory.turnsBefore), you said: "
+            + "\(quote(previous))."
     }
 
     private static func quote(_ text: String) -> String {

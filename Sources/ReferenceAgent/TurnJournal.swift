@@ -8,7 +8,8 @@ import Observability
 struct TurnJournal: ~Copyable {
     static let fileName = "conversation.jsonl"
 
-    private let file: Int32
+    /// -1 once closed.
+    private var file: Int32
     let path: String
     private var end: UInt64 = 0
     private let limits: AgentLimits
@@ -28,7 +29,17 @@ struct TurnJournal: ~Copyable {
         try load(logger)
     }
 
-    deinit { if file >= 0 { close(file) } }
+    deinit { if file >= 0 { Glibc.close(file) } }
+
+    /// Gives the workspace to the next agent; every later call fails.
+    mutating func close() {
+        guard file >= 0 else { return }
+        // Not left to the closing alone: a child being spawned may hold a copy of the descriptor.
+        flock(file, LOCK_UN)
+        Glibc.close(file)
+        file = -1
+        failure = "closed"
+    }
 
     /// Answers a request and writes its turn; a repeated request id only reads.
     ///
@@ -192,11 +203,11 @@ extension TurnJournal {
         bytes.withUnsafeBytes { bytes in
             while let found = memchr(bytes.baseAddress! + start, 0x0A, bytes.count - start) {
                 let newline = bytes.baseAddress!.distance(to: UnsafeRawPointer(found))
-                let line = UnsafeRawBufferPointer(rebasing: bytes[start..<newline])
+                let line = UnsafeRawBufferPointer(start: bytes.baseAddress! + start, count: newline - start)
                 guard let header = TurnLine.header(line) else { return damage = Int(end) }
                 var next = digest
                 next.append(TurnLine.payload(of: line))
-                guard TurnLine.digestHex(of: line).elementsEqual(next.hex) else { return damage = Int(end) }
+                guard TurnLine.hasDigest(line, next) else { return damage = Int(end) }
                 index.append(header, at: TurnIndex.Place(offset: end, length: UInt32(line.count)))
                 digest = next
                 end += UInt64(line.count + 1)

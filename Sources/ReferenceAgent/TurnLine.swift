@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 
 /// One turn as a line of the journal:
 ///
@@ -63,6 +64,10 @@ struct TurnLine {
         UnsafeRawBufferPointer(rebasing: line[prefix.count..<prefix.count + hexCount])
     }
 
+    static func hasDigest(_ line: UnsafeRawBufferPointer, _ digest: JournalDigest) -> Bool {
+        starts(line, prefix.count, digest.hex)
+    }
+
     /// The texts of a line.
     struct Texts: Decodable { let message, reply: String }
 
@@ -81,13 +86,15 @@ struct TurnLine {
     }
 
     private static func starts(_ line: UnsafeRawBufferPointer, _ offset: Int, _ expected: [UInt8]) -> Bool {
-        line.count >= offset + expected.count && line[offset..<offset + expected.count].elementsEqual(expected)
+        line.count >= offset + expected.count
+            && memcmp(line.baseAddress! + offset, expected, expected.count) == 0
     }
 
     /// The text up to the next quote, and the quote's position.
     private static func text(_ line: UnsafeRawBufferPointer, _ start: Int) -> (String, Int)? {
         let end = min(line.count, start + ChatRequest.maximumNameLength + 1)
-        guard start < end, let quote = line[start..<end].firstIndex(of: UInt8(ascii: "\"")) else { return nil }
-        return (String(decoding: line[start..<quote], as: UTF8.self), quote)
+        guard start < end, let found = memchr(line.baseAddress! + start, 0x22, end - start) else { return nil }
+        let quote = line.baseAddress!.distance(to: UnsafeRawPointer(found))
+        return (String(decoding: UnsafeRawBufferPointer(rebasing: line[start..<quote]), as: UTF8.self), quote)
     }
 }

@@ -12,8 +12,10 @@ public struct RegistryConfiguration: Sendable {
     public var allowPlaintext: Bool
     /// Loop threads.
     public var threads: Int
+    /// Bounds on what strangers send.
     public var limits: RegistryLimits
 
+    /// One loop on loopback port 8080, without TLS, unless told otherwise.
     public init(
         endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 8080), dataFolder: String, tls: ServerTLS? = nil,
         allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits()

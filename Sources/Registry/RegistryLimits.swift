@@ -1,4 +1,4 @@
-/// The bounds on what a stranger can send to a registry or make it hold.
+/// The bounds on what a stranger can send to a registry or make it hold. All callers on loopback count as one address.
 public struct RegistryLimits: Sendable {
     /// Longest request body in bytes; above it the answer is 413.
     public var maximumBodyBytes = 256 << 10
@@ -17,12 +17,15 @@ public struct RegistryLimits: Sendable {
     public var maximumRememberedRequests = 200_000
     /// Agents that may be registered; above it the answer is 503.
     public var maximumAgents = 1_000_000
+    /// Capabilities of one agent.
     public var maximumCapabilities = 64
     /// Longest capability in bytes.
     public var maximumCapabilityBytes = 128
+    /// Metadata entries of one agent.
     public var maximumMetadataEntries = 32
     /// Longest metadata name and value in bytes.
     public var maximumMetadataTextBytes = 1024
+    /// One-time prekeys in one upload.
     public var maximumOneTimeKeysPerUpload = 200
     /// One-time prekeys kept for one agent; above it the oldest go.
     public var maximumOneTimeKeysKept = 1000
@@ -35,6 +38,7 @@ public struct RegistryLimits: Sendable {
     /// How long after its last heartbeat an agent counts as online.
     public var onlineWithin: Duration = .seconds(90)
 
+    /// The defaults: what a registry for some thousand agents needs.
     public init() {}
 }
 

@@ -51,7 +51,8 @@ public final class RegistryService: Sendable {
                 loops.append(try EventLoop(name: "registry-\(number)"))
             }
             var limits = ServerLimits()
-            limits.maximumBodyBytes = configuration.limits.maximumBodyBytes
+            // Twice the bound, so that a body a little too long gets an answer that says so in JSON.
+            limits.maximumBodyBytes = 2 * configuration.limits.maximumBodyBytes
             let api = self.api
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,

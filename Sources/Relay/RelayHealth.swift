@@ -36,7 +36,7 @@ struct RelayHealth: Sendable {
     private var report: HTTPResponse {
         .json(
             Report(
-                status: health.isReady ? "ok" : "unavailable", service: "agentmesh-relay",
+                status: health.isReady ? "healthy" : "unavailable", service: "agentmesh-relay",
                 connected_agents: metrics.agents.value, verified_agents: metrics.verifiedAgents.value,
                 // This relay verifies agents through the registry, never an Entra token of its own.
                 entra_verify_enabled: false,

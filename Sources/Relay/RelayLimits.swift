@@ -13,8 +13,10 @@ public struct RelayLimits: Sendable {
     public var idleTimeout: Duration = .seconds(90)
     /// Frames a client may send before its admission is decided; above it the socket closes with 1008.
     public var heldFrames = 64
-    /// Malformed or unknown frames one connection may send; above it the socket closes with 1008.
-    public var faultyFrames = 64
+    /// Malformed or unknown frames a connection may send at once; above it the socket closes with 1008.
+    public var faultyFrames = 64.0
+    /// Malformed or unknown frames forgiven per second.
+    public var faultyFramesPerSecond = 0.1
     /// Longest message id in bytes.
     public var idBytes = 128
 

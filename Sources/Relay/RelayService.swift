@@ -106,7 +106,6 @@ public final class RelayService: Sendable {
         // Receipts of what was received so far go out before the close frames.
         await parts.store.flush()
         for connection in parts.context.table.connections { connection.close(.restarting) }
-        await waitForConnections()
         await server.close()
         parts.store.close()
         for loop in parts.loops { loop.shutdown() }
@@ -142,6 +141,7 @@ extension RelayService {
         limits.maximumMessageBytes = configuration.limits.frameBytes
         limits.maximumConnections = configuration.limits.connections
         limits.handshakeTimeout = configuration.limits.handshakeTimeout
+        limits.drainTimeout = configuration.limits.drainTimeout
         // What a lagging client is sent stays far below; only one that provokes answers without reading
         // them gets there.
         limits.maximumQueuedBytes = 2 * (configuration.limits.lagBytes + configuration.limits.frameBytes)
@@ -161,14 +161,6 @@ extension RelayService {
         loop.schedule(after: Self.expiryInterval) { [weak self, weak loop] in
             guard let self, let loop else { return }
             expireRegularly(context, on: loop)
-        }
-    }
-
-    /// Waits until every socket took its close frame, or for the drain timeout.
-    private func waitForConnections() async {
-        let deadline = ContinuousClock.now + configuration.limits.drainTimeout
-        while metrics.connections.value > 0, ContinuousClock.now < deadline {
-            try? await Task.sleep(for: .milliseconds(10))
         }
     }
 }

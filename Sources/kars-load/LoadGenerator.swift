@@ -1,3 +1,4 @@
+import Glibc
 import Transport
 
 /// An open-loop client of one agent.
@@ -30,7 +31,8 @@ actor LoadGenerator {
         for _ in 0..<plan.warmTurns { await takeTurn(in: &main, due: clock.now) }
         if plan.warmTurns > 0 {
             // Whoever starts this process can wait for the load to begin.
-            FileHandle.standardError.write(Data("warm after \(plan.warmTurns) turns\n".utf8))
+            let line = Array("warm after \(plan.warmTurns) turns\n".utf8)
+            _ = write(STDERR_FILENO, line, line.count)
         }
         for _ in 0..<plan.clients { idle.append(open()) }
         let start = clock.now

@@ -21,7 +21,9 @@ import Testing
         #expect(throws: ProofError.keyMismatch) { try knock.verify(key: other) }
         #expect(knock.establishment?.ek == (try agreement.hex("ephemeral_public")))
         var changed = vector
-        changed["establishment"] = ["ik": Base64.encode(try other.x25519()), "ek": try vector.object("establishment").text("ek")]
+        changed["establishment"] = [
+            "ik": Base64.encode(try other.x25519()), "ek": try vector.object("establishment").text("ek"),
+        ]
         guard case .knock(let stolen) = try IncomingFrame.decode(Vectors.json(changed)) else { continue }
         #expect(throws: ProofError.keyMismatch) { try stolen.verify(key: key) }
     }
@@ -33,9 +35,11 @@ import Testing
         action: "offload", description: "a/b \"c\" é", capabilitiesRequired: ["z", "a"], trustMinimum: 0.5)
     #expect(
         String(decoding: intent.canonicalBytes, as: UTF8.self)
-            == #"{"action":"offload","capabilities_required":["z","a"],"description":"a/b \"c\" é","trust_minimum":0.5}"#)
+            == #"{"action":"offload","capabilities_required":["z","a"],"description":"a/b \"c\" é","trust_minimum":0.5}"#
+    )
     let knock = KnockFrame.make(
-        identity: pair.initiator, to: pair.responder.did.text, intent: intent, establishment: pair.establishment,
+        identity: pair.initiator, to: pair.responder.did.text, intent: intent,
+        establishment: pair.establishment,
         now: noon)
     let key = pair.initiator.publicKey
     #expect(try knock.verify() == .signed(key))
@@ -47,6 +51,7 @@ import Testing
     #expect(try read.verify(key: key) == .signed(key))
 
     var changed = knock
+    changed.binding = nil
     changed.intent = Intent(action: "handoff")
     #expect(throws: ProofError.badSignature) { try changed.verify() }
     changed = knock
@@ -61,6 +66,41 @@ import Testing
     #expect(throws: ProofError.malformed("signature")) { try changed.verify() }
     changed.signature = nil
     #expect(try changed.verify() == .unsigned(key))
+    #expect(!pair.establishment.belongs(to: pair.responder.publicKey))
+}
+
+@Test func aKnocksIntentBelongsToItsSession() throws {
+    let pair = try Pair()
+    func knock(_ action: String) -> KnockFrame {
+        KnockFrame.make(
+            identity: pair.initiator, to: pair.responder.did.text, intent: Intent(action: action),
+            establishment: pair.establishment, now: noon)
+    }
+    let key = pair.initiator.publicKey
+    let chat = knock("chat")
+    let handoff = knock("handoff")
+    #expect(chat.isBound(by: key) && !chat.isBound(by: pair.responder.publicKey))
+    var mixed = chat
+    mixed.intent = handoff.intent
+    mixed.signature = handoff.signature
+    #expect(throws: ProofError.badSignature) { try mixed.verify() }
+    mixed.binding = nil  // what a relay can still do: the receiver sees that nothing binds it
+    #expect(try mixed.verify() == .signed(key))
+    #expect(!mixed.isBound(by: key))
+    for change: (inout KnockFrame) -> Void in [
+        { $0.to = pair.initiator.did.text }, { $0.id = "other" }, { $0.ts = "2026-11-24T00:00:01.000Z" },
+        { $0.from = key.agentMeshDID.text },
+        {
+            $0.establishment = Establishment(
+                ik: pair.establishment.ik, ek: pair.establishment.ek.flipping(bit: 3),
+                otk: pair.establishment.otk)
+        },
+        { $0.establishment = Establishment(ik: pair.establishment.ik, ek: pair.establishment.ek, otk: nil) },
+    ] {
+        var changed = chat
+        change(&changed)
+        #expect(throws: ProofError.badSignature) { try changed.verify() }
+    }
 }
 
 @Test func unknownFieldsOfAnIntentAreSignedToo() throws {
@@ -81,7 +121,8 @@ import Testing
 }
 
 @Test func framesReadWhatTheyWrite() throws {
-    let from = Identity.generate().did.text, to = Identity.generate().did.text
+    let from = Identity.generate().did.text
+    let to = Identity.generate().did.text
     let accept = KnockAcceptFrame(
         from: from, to: to, knockID: "k", conditions: .init(maxMessages: 3, allowedActions: ["a"]), now: noon)
     #expect(try IncomingFrame.decode(accept.encode()) == .knockAccept(accept))
@@ -103,7 +144,8 @@ import Testing
     #expect(UUID(uuidString: FrameID.make()) != nil)
 
     let good = String(decoding: beat.encode(), as: UTF8.self)
-    let pending = #"{"type":"pending_messages","messages":[\#(good),{"type":"message"},7,{"type":"pending_messages","messages":[]}]}"#
+    let pending =
+        #"{"type":"pending_messages","messages":[\#(good),{"type":"message"},7,{"type":"pending_messages","messages":[]}]}"#
     #expect(try IncomingFrame.decode(Array(pending.utf8)) == .pending([.heartbeat(beat)]))
 }
 
@@ -127,14 +169,17 @@ import Testing
     }
     let long = String(repeating: "x", count: 300)
     for frame in [
-        #"{"type":"ack","id":"\#(long)"}"#, #"{"type":"ack","id":""}"#, #"{"type":"ack","id":7}"#, "[]", "7", "",
+        #"{"type":"ack","id":"\#(long)"}"#, #"{"type":"ack","id":""}"#, #"{"type":"ack","id":7}"#, "[]", "7",
+        "",
         #"{"type":"heartbeat","from":"\#(long)"}"#,
         #"{"type":"pending_messages","messages":[\#(Array(repeating: "1", count: 1001).joined(separator: ","))]}"#,
         #"{"type":"knock","from":"a","to":"b","id":"c","intent":{"action":"x","deep":\#(String(repeating: "[", count: 100))\#(String(repeating: "]", count: 100))}}"#,
         #"{"type":"message","from":"a","to":"b","id":"c","header":{"dh":"AA","pn":0,"n":0},"ciphertext":"AA"}"#,
         #"{"type":"message","from":"a","to":"b","id":"c","header":{"dh":"\#(Base64.encode([UInt8](repeating: 1, count: 32)))","pn":-1,"n":0},"ciphertext":"\#(long)"}"#,
     ] {
-        #expect(throws: FrameError.self, "\(frame.prefix(80))") { try IncomingFrame.decode(Array(frame.utf8)) }
+        #expect(throws: FrameError.self, "\(frame.prefix(80))") {
+            try IncomingFrame.decode(Array(frame.utf8))
+        }
     }
 }
 
@@ -142,10 +187,12 @@ import Testing
     var random = SeededRandom(seed: 11)
     var pair = try Pair()
     let knock = KnockFrame.make(
-        identity: pair.initiator, to: "did:mesh:x", intent: Intent(action: "a"), establishment: pair.establishment,
+        identity: pair.initiator, to: "did:mesh:x", intent: Intent(action: "a"),
+        establishment: pair.establishment,
         now: noon)
     let message = MessageFrame(
-        from: "a", to: "b", now: noon, message: try pair.first.encrypt([1]), establishment: pair.establishment)
+        from: "a", to: "b", now: noon, message: try pair.first.encrypt([1]), establishment: pair.establishment
+    )
     for _ in 0..<2000 {
         if case .knock(let read) = try? IncomingFrame.decode(random.mutation(of: knock.encode())),
             case .signed(let key) = try? read.verify()

@@ -9,7 +9,8 @@ import Testing
         let seed = try vector.hex("seed")
         let identity = try identity(seed: seed)
         #expect(identity.publicKey.bytes == (try vector.hex("ed25519_public")))
-        #expect(identity.withSeed { Array($0) } + identity.publicKey.bytes == (try vector.hex("ed25519_secret")))
+        #expect(
+            identity.withSeed { Array($0) } + identity.publicKey.bytes == (try vector.hex("ed25519_secret")))
         #expect(identity.x25519().privateKey == (try vector.hex("x25519_private")))
         #expect(identity.x25519().publicKey == (try vector.hex("x25519_public")))
         #expect(try identity.publicKey.x25519() == vector.hex("x25519_public"))
@@ -34,8 +35,11 @@ import Testing
             let text = Array(try vector.text(name).utf8)
             for _ in 0..<300 {
                 let mutated = String(decoding: random.mutation(of: text), as: UTF8.self)
-                // Removing the prefix of did:agentmesh leaves the bare AMID: another spelling of the same name.
-                guard mutated != key.amid, mutated != key.did.text, mutated != key.agentMeshDID.text else { continue }
+                // Removing the prefix of did:agentmesh leaves the bare AMID: another spelling of the same
+                // name.
+                guard mutated != key.amid, mutated != key.did.text, mutated != key.agentMeshDID.text else {
+                    continue
+                }
                 if let did = try? DID(parsing: mutated) { #expect(!did.names(key), "\(mutated)") }
             }
         }
@@ -52,7 +56,8 @@ func otherTextIsNoName(_ text: String) {
 }
 
 @Test func aSignatureHoldsForItsKeyAndTextOnly() throws {
-    let identity = Identity.generate(), other = Identity.generate()
+    let identity = Identity.generate()
+    let other = Identity.generate()
     let message = Array("text".utf8)
     let signature = identity.sign(message)
     #expect(identity.publicKey.isValid(signature: signature, over: message))
@@ -83,7 +88,8 @@ func otherTextIsNoName(_ text: String) {
     #expect(secret.constantTimeEquals(SecretBytes(copying: Array("hunter2 hunter2".utf8))))
     #expect(!secret.constantTimeEquals(SecretBytes(copying: Array("hunter2 hunter3".utf8))))
     #expect(!secret.constantTimeEquals(SecretBytes(copying: [])))
-    #expect(!ConstantTime.equals([1], [1, 2]) && !ConstantTime.equals([1], [2]) && ConstantTime.equals([], []))
+    #expect(
+        !ConstantTime.equals([1], [1, 2]) && !ConstantTime.equals([1], [2]) && ConstantTime.equals([], []))
 }
 
 @Test func keysAndNamesTravelAsText() throws {

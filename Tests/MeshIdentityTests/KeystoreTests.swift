@@ -8,8 +8,10 @@ private func mode(_ path: String) -> UInt32 {
     var status = stat()
     return stat(path, &status) == 0 ? status.st_mode & 0o7777 : 0
 }
-private func content(_ path: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: path))) }
-private func write(_ bytes: [UInt8], to path: String) throws { 
+private func content(_ path: String) throws -> [UInt8] {
+    Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+}
+private func write(_ bytes: [UInt8], to path: String) throws {
     let file = fopen(path, "w")
     defer { fclose(file) }
     #expect(fwrite(bytes, 1, bytes.count, file) == bytes.count)
@@ -28,11 +30,18 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     let again = Keystore(folder: home, sealer: try KeySealers.standard(folder: home, environment: [:]))
     #expect(try again.loadOrCreate().publicKey == identity.publicKey)
     #expect(try again.load()?.sign("x") == identity.sign("x"))
-    #expect(mode(store.path) == 0o600 && mode(folder.file("deep/home/machine-key")) == 0o600 && mode(home) == 0o700)
+    #expect(
+        mode(store.path) == 0o600 && mode(folder.file("deep/home/machine-key")) == 0o600
+            && mode(home) == 0o700)
     let facts = try #require(store.describe())
-    #expect(facts.did == identity.did.text && facts.amid == identity.amid && facts.publicKey == identity.publicKey)
+    #expect(
+        facts.did == identity.did.text && facts.amid == identity.amid && facts.publicKey == identity.publicKey
+    )
     #expect(facts.createdAt == "2026-11-24T00:00:00.000Z" && facts.kdf.source == .machineKey)
-    #expect(try FileManager.default.contentsOfDirectory(atPath: home).sorted() == ["machine-key", "mesh-identity.json"])
+    #expect(
+        try FileManager.default.contentsOfDirectory(atPath: home).sorted() == [
+            "machine-key", "mesh-identity.json",
+        ])
     let seed = identity.withSeed { Array($0) }
     let text = String(decoding: try content(store.path), as: UTF8.self)
     #expect(!text.contains(Base64.encode(seed)) && !text.contains(Hex.encode(seed)))
@@ -56,7 +65,8 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
 }
 
 @Test func anotherMachineKeyIsNamedInTheError() throws {
-    let folder = TemporaryFolder(), other = TemporaryFolder()
+    let folder = TemporaryFolder()
+    let other = TemporaryFolder()
     let sealer = try KeySealers.machineKey(folder: folder.path)
     let wrong = try KeySealers.machineKey(folder: other.path)
     _ = try Keystore(folder: folder.path, sealer: sealer).loadOrCreate()
@@ -90,7 +100,8 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     let keys = try await withThrowingTaskGroup(of: PublicKey.self) { group in
         for _ in 0..<8 {
             group.addTask {
-                try Keystore(folder: path, sealer: KeySealers.machineKey(folder: path)).loadOrCreate().publicKey
+                try Keystore(folder: path, sealer: KeySealers.machineKey(folder: path)).loadOrCreate()
+                    .publicKey
             }
         }
         return try await group.reduce(into: Set<PublicKey>()) { $0.insert($1) }
@@ -99,7 +110,8 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
 }
 
 @Test func aPassphraseOpensAndAnotherOneDoesNot() throws {
-    let folder = TemporaryFolder(), secrets = TemporaryFolder()
+    let folder = TemporaryFolder()
+    let secrets = TemporaryFolder()
     let file = secrets.file("passphrase")
     try write(Array("correct horse\n".utf8), to: file)
     let sealer = try KeySealers.passphrase(file: file, folder: folder.path, cost: cheap)
@@ -128,14 +140,16 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     #expect(throws: IdentityError.self) { try KeySealers.passphrase(file: "/none", folder: folder.path) }
     // Parameters that would exhaust the machine are refused.
     try write(
-        JSONCoding.encode(KeyDerivation(passphraseSalt: RandomBytes.make(16), operations: 1, memory: 1 << 40)),
+        JSONCoding.encode(
+            KeyDerivation(passphraseSalt: RandomBytes.make(16), operations: 1, memory: 1 << 40)),
         to: folder.file("passphrase-kdf.json"))
     try write(Array("x".utf8), to: file)
     #expect(throws: IdentityError.self) { try KeySealers.passphrase(file: file, folder: folder.path) }
 }
 
 @Test func aSystemdCredentialComesBeforeTheMachineKey() throws {
-    let folder = TemporaryFolder(), credentials = TemporaryFolder()
+    let folder = TemporaryFolder()
+    let credentials = TemporaryFolder()
     let environment = ["CREDENTIALS_DIRECTORY": credentials.path]
     #expect(try KeySealers.standard(folder: folder.path, environment: environment).kdf.source == .machineKey)
     try write(RandomBytes.make(32), to: credentials.file(KeySealers.credentialName))
@@ -185,7 +199,9 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     #expect(try sealer.open(sealed, associatedData: [1]) == Array("state".utf8))
     #expect(throws: IdentityError.tampered) { try sealer.open(sealed, associatedData: [2]) }
     for bit in 0..<sealed.count * 8 {
-        #expect(throws: IdentityError.self) { try sealer.open(sealed.flipping(bit: bit), associatedData: [1]) }
+        #expect(throws: IdentityError.self) {
+            try sealer.open(sealed.flipping(bit: bit), associatedData: [1])
+        }
     }
     let box = try SealedBox(encoded: sealed)
     #expect(box.encoded() == sealed)
@@ -205,16 +221,21 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     let pkcs8 = Hex.decode("302e020100300506032b657004220420")! + seed
     let spki = Hex.decode("302a300506032b6570032100")! + identity.publicKey.bytes
     let forms: [([UInt8], String)] = [
-        (seed, Base64.encode(identity.publicKey.bytes)), (seed + identity.publicKey.bytes, Base64.encode(spki)),
-        (pkcs8, identity.publicKey.base64URL), (Array(Hex.encode(seed).utf8), "ed25519:" + Base64.encode(identity.publicKey.bytes)),
-        (Array("-----BEGIN PRIVATE KEY-----\n\(Base64.encode(pkcs8))\n-----END PRIVATE KEY-----\n".utf8),
-            "-----BEGIN PUBLIC KEY-----\n\(Base64.encode(spki))\n-----END PUBLIC KEY-----\n"),
+        (seed, Base64.encode(identity.publicKey.bytes)),
+        (seed + identity.publicKey.bytes, Base64.encode(spki)),
+        (pkcs8, identity.publicKey.base64URL),
+        (Array(Hex.encode(seed).utf8), "ed25519:" + Base64.encode(identity.publicKey.bytes)),
+        (
+            Array("-----BEGIN PRIVATE KEY-----\n\(Base64.encode(pkcs8))\n-----END PRIVATE KEY-----\n".utf8),
+            "-----BEGIN PUBLIC KEY-----\n\(Base64.encode(spki))\n-----END PUBLIC KEY-----\n"
+        ),
         (Array(Base64.encode(seed).utf8), Hex.encode(identity.publicKey.bytes)),
     ]
     for (plaintext, publicKey) in forms {
         let folder = TemporaryFolder()
         let store = Keystore(folder: folder.path, sealer: try KeySealers.machineKey(folder: folder.path))
-        let key = SHA256Digest.hash(Array("kars:mesh-identity:host:/home/u".utf8)), nonce = RandomBytes.make(12)
+        let key = SHA256Digest.hash(Array("kars:mesh-identity:host:/home/u".utf8))
+        let nonce = RandomBytes.make(12)
         let box = key.withUnsafeBytes { key in
             plaintext.withUnsafeBytes { AESGCM.seal($0, key: key, nonce: nonce, associatedData: []) }
         }

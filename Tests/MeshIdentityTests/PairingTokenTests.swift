@@ -6,7 +6,8 @@ import Testing
 
 private func makeToken(_ controller: Identity = Identity.generate()) -> PairingToken {
     PairingToken.make(
-        controller: controller.publicKey, relayURL: "wss://relay.example/ws", registryURL: "https://registry.example",
+        controller: controller.publicKey, relayURL: "wss://relay.example/ws",
+        registryURL: "https://registry.example",
         expiresAt: noon)
 }
 

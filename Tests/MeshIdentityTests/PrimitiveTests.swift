@@ -13,10 +13,12 @@ import Testing
         let key = RatchetKeys.messageKey(of: chain)
         #expect(key == (try vector.hex("message_key")))
         #expect(RatchetKeys.nextChain(after: chain) == (try vector.hex("next_chain_key")))
-        let aad = try vector.hex("aad"), box = try vector.hex("nonce_and_box")
+        let aad = try vector.hex("aad")
+        let box = try vector.hex("nonce_and_box")
         let plaintext = Array(try vector.text("plaintext").utf8)
         #expect(ChaChaPoly.open(box, key: key, associatedData: aad) == plaintext)
-        #expect(ChaChaPoly.seal(plaintext, key: key, nonce: Array(box.prefix(12)), associatedData: aad) == box)
+        #expect(
+            ChaChaPoly.seal(plaintext, key: key, nonce: Array(box.prefix(12)), associatedData: aad) == box)
         for bit in 0..<box.count * 8 {
             #expect(ChaChaPoly.open(box.flipping(bit: bit), key: key, associatedData: aad) == nil)
         }
@@ -48,13 +50,15 @@ import Testing
         Hex.encode(SHA256Digest.hash(Array("abc".utf8)))
             == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     // RFC 7693, appendix A.
-    #expect(Hex.encode(BLAKE2b.hash(Array("abc".utf8), size: 64)).hasPrefix("ba80a53f981c4d0d6a2797b69f12f6e9"))
+    #expect(
+        Hex.encode(BLAKE2b.hash(Array("abc".utf8), size: 64)).hasPrefix("ba80a53f981c4d0d6a2797b69f12f6e9"))
     #expect(BLAKE2b.hash([]).count == 32)
 }
 
 @Test func aesGCMMatchesNISTAndRefusesEveryChange() throws {
     // Test cases 13 and 14 of the GCM specification: zero key, zero nonce.
-    let key = SecretBytes(copying: [UInt8](repeating: 0, count: 32)), nonce = [UInt8](repeating: 0, count: 12)
+    let key = SecretBytes(copying: [UInt8](repeating: 0, count: 32))
+    let nonce = [UInt8](repeating: 0, count: 12)
     let empty = key.withUnsafeBytes { key in
         [UInt8]().withUnsafeBytes { AESGCM.seal($0, key: key, nonce: nonce, associatedData: []) }
     }

@@ -131,7 +131,8 @@ extension String {
 @Test func aRegistrationIsBounded() throws {
     let identity = Identity.generate()
     let many = RegistrationRequest.make(
-        identity: identity, capabilities: (0...RegistrationRequest.maximumEntries).map(String.init), now: noon)
+        identity: identity, capabilities: (0...RegistrationRequest.maximumEntries).map(String.init), now: noon
+    )
     #expect(throws: ProofError.malformed("capabilities")) { try many.verify(now: noon) }
     let long = RegistrationRequest.make(
         identity: identity, metadata: ["a": String(repeating: "x", count: 1025)], now: noon)
@@ -139,7 +140,9 @@ extension String {
 }
 
 @Test func aSuccessionNeedsBothKeys() throws {
-    let old = Identity.generate(), new = Identity.generate(), third = Identity.generate()
+    let old = Identity.generate()
+    let new = Identity.generate()
+    let third = Identity.generate()
     let certificate = SuccessionCertificate.make(old: old, new: new, reason: "handoff", epoch: 7, now: noon)
     try certificate.verify()
     let json = JSONCoding.encode(certificate)
@@ -190,7 +193,8 @@ extension String {
         }
         _ = TimestampAuthorization(header: String(decoding: random.mutation(of: header), as: UTF8.self))
         _ = TimestampAuthorization(header: String(decoding: random.bytes(80), as: UTF8.self))
-        _ = MeshTimestamp.parse(String(decoding: random.mutation(of: Array("2026-11-24T00:00:00.000Z".utf8)), as: UTF8.self))
+        _ = MeshTimestamp.parse(
+            String(decoding: random.mutation(of: Array("2026-11-24T00:00:00.000Z".utf8)), as: UTF8.self))
         _ = MeshTimestamp.parse(String(decoding: random.bytes(24), as: UTF8.self))
     }
     #expect(MeshTimestamp.format(Date(timeIntervalSince1970: .nan)).hasPrefix("1970"))

@@ -29,7 +29,8 @@ extension PrekeyStore {
     func bundle(identity: Identity) throws -> PrekeyBundle {
         let upload = upload(identity: identity)
         return PrekeyBundle(
-            identityKey: upload.identityKey, identityKeyEd: upload.identityKeyEd, signedPreKey: upload.signedPreKey,
+            identityKey: upload.identityKey, identityKeyEd: upload.identityKeyEd,
+            signedPreKey: upload.signedPreKey,
             oneTimePreKey: upload.oneTimePreKeys.first)
     }
 }
@@ -51,7 +52,8 @@ private struct Conversation {
     var responder: RatchetSession
     let endInitiator: RatchetState
     let endResponder: RatchetState
-    let messages: [(sender: String, plaintext: [UInt8], message: RatchetMessage, order: Int, frame: [String: Any])]
+    let messages:
+        [(sender: String, plaintext: [UInt8], message: RatchetMessage, order: Int, frame: [String: Any])]
 
     static func all() throws -> [Conversation] {
         let agreements = try Vectors.objects("x3dh")
@@ -60,7 +62,8 @@ private struct Conversation {
             let data = try agreement.hex("associated_data")
             func state(_ when: String, _ side: String) throws -> RatchetState {
                 try JSONCoding.decode(
-                    StoredState.self, from: Vectors.json(try conversation.object(when).object(side))).state
+                    StoredState.self, from: Vectors.json(try conversation.object(when).object(side))
+                ).state
             }
             let messages = try #require(conversation["messages"] as? [[String: Any]])
             return Conversation(
@@ -86,15 +89,18 @@ private struct Conversation {
     }
 }
 
-/// The vectors hold the private keys of the first and last ratchet pairs only, so the first chain of each side can
-/// be produced and opened, and the end states can be continued; what lies between needs keys nobody kept.
+/// The vectors hold the private keys of the first and last ratchet pairs only, so the first chain of each
+/// side can be produced and opened, and the end states can be continued; what lies between needs keys nobody
+/// kept.
 @Test func firstChainsMatchTheReferenceInBothDirections() throws {
     for conversation in try Conversation.all() {
-        var initiator = conversation.initiator, responder = conversation.responder
+        var initiator = conversation.initiator
+        var responder = conversation.responder
         let first = conversation.messages.filter { $0.message.dh == initiator.state.selfPair.publicKey }
         #expect(first.count == 3)
         for entry in first {
-            let sealed = try initiator.encrypt(entry.plaintext, nonce: Array(entry.message.ciphertext.prefix(12)))
+            let sealed = try initiator.encrypt(
+                entry.plaintext, nonce: Array(entry.message.ciphertext.prefix(12)))
             #expect(sealed == entry.message)
         }
         for entry in first.sorted(by: { $0.order < $1.order }) {
@@ -113,14 +119,16 @@ private struct Conversation {
 
 @Test func endStatesOfTheReferenceContinueTheConversation() throws {
     for conversation in try Conversation.all() {
-        var initiator = conversation.initiator, responder = conversation.responder
+        var initiator = conversation.initiator
+        var responder = conversation.responder
         initiator.state = conversation.endInitiator
         responder.state = conversation.endResponder
         // The initiator's sending chain is what the responder receives with.
         #expect(initiator.state.sendingChain == responder.state.receivingChain)
         // The responder's last root step follows from the initiator's root.
         let step = RatchetKeys.step(
-            root: initiator.state.root, pair: responder.state.selfPair, remote: initiator.state.selfPair.publicKey)
+            root: initiator.state.root, pair: responder.state.selfPair,
+            remote: initiator.state.selfPair.publicKey)
         #expect(step?.root == responder.state.root && step?.chain == responder.state.sendingChain)
         for round in 0..<3 {
             let forth = try initiator.encrypt(bytes("forth \(round)"))
@@ -140,7 +148,9 @@ private struct Conversation {
                 var text: [UInt8] = bytes("{")
                 state.append(to: &text)
                 text += bytes("}")
-                #expect(String(decoding: text, as: UTF8.self) == String(decoding: try Vectors.json(value), as: UTF8.self))
+                #expect(
+                    String(decoding: text, as: UTF8.self)
+                        == String(decoding: try Vectors.json(value), as: UTF8.self))
                 var short = try #require(value as? [String: Any])
                 for (long, brief) in [
                     ("send_message_number", "n_send"), ("recv_message_number", "n_recv"),
@@ -155,7 +165,9 @@ private struct Conversation {
 @Test func everyChangedVectorIsRefusedAndChangesNothing() throws {
     for conversation in try Conversation.all() {
         var responder = conversation.responder
-        let first = conversation.messages.filter { $0.message.dh == conversation.initiator.state.selfPair.publicKey }
+        let first = conversation.messages.filter {
+            $0.message.dh == conversation.initiator.state.selfPair.publicKey
+        }
         for entry in first.sorted(by: { $0.order < $1.order }) {
             let before = responder.serialized()
             for changed in changes(of: entry.message) {
@@ -183,8 +195,10 @@ private func changes(of message: RatchetMessage) -> [RatchetMessage] {
         copy.dh = message.dh.flipping(bit: bit)
         changed.append(copy)
     }
-    for (pn, n) in [(1, message.n), (UInt32.max, message.n), (message.pn, message.n + 1), (message.pn, 99),
-        (message.pn, 101), (message.pn, UInt32.max), (message.pn, UInt32.max - 1)] as [(UInt32, UInt32)] {
+    for (pn, n) in [
+        (1, message.n), (UInt32.max, message.n), (message.pn, message.n + 1), (message.pn, 99),
+        (message.pn, 101), (message.pn, UInt32.max), (message.pn, UInt32.max - 1),
+    ] as [(UInt32, UInt32)] {
         var copy = message
         copy.pn = pn
         copy.n = n
@@ -223,8 +237,10 @@ private func changes(of message: RatchetMessage) -> [RatchetMessage] {
     var random = SeededRandom(seed: 6)
     for _ in 0..<12 {
         var pair = try Pair()
-        var toFirst: [(RatchetMessage, [UInt8])] = [], toSecond: [(RatchetMessage, [UInt8])] = []
-        var delivered = 0, sent = 0
+        var toFirst: [(RatchetMessage, [UInt8])] = []
+        var toSecond: [(RatchetMessage, [UInt8])] = []
+        var delivered = 0
+        var sent = 0
         for step in 0..<120 {
             switch Int.random(in: 0..<4, using: &random) {
             case 0:
@@ -328,7 +344,9 @@ private func changes(of message: RatchetMessage) -> [RatchetMessage] {
         case let text as String where field != "peer": changed[field] = String(text.dropLast(2))
         default: changed[field] = ["no"]
         }
-        #expect(throws: SessionError.self, "\(field)") { try RatchetSession(serialized: Vectors.json(changed)) }
+        #expect(throws: SessionError.self, "\(field)") {
+            try RatchetSession(serialized: Vectors.json(changed))
+        }
     }
     object["skipped_keys"] = ["zz:0": "00"]
     #expect(throws: SessionError.self) { try RatchetSession(serialized: Vectors.json(object)) }
@@ -337,7 +355,8 @@ private func changes(of message: RatchetMessage) -> [RatchetMessage] {
         // Read or refused, never a trap; what reads still works as a session.
         if var session = try? RatchetSession(serialized: random.mutation(of: stored)) {
             _ = try? session.encrypt([1])
-            _ = try? session.decrypt(RatchetMessage(dh: random.bytes(32), pn: 3, n: 4, ciphertext: random.bytes(60)))
+            _ = try? session.decrypt(
+                RatchetMessage(dh: random.bytes(32), pn: 3, n: 4, ciphertext: random.bytes(60)))
         }
         #expect((try? RatchetSession(serialized: random.bytes(100))) == nil)
     }
@@ -364,7 +383,8 @@ private func changes(of message: RatchetMessage) -> [RatchetMessage] {
     dump(pair.first, to: &dumped)
     dump(pair.prekeys, to: &dumped)
     dump(pair.first.state.selfPair, to: &dumped)
-    dumped += "\(pair.first) \(pair.prekeys)" + String(reflecting: pair.second) + String(reflecting: pair.prekeys)
+    dumped +=
+        "\(pair.first) \(pair.prekeys)" + String(reflecting: pair.second) + String(reflecting: pair.prekeys)
     for key in [pair.first.state.root, pair.second.state.root, pair.first.state.selfPair.privateKey] {
         #expect(!dumped.contains("\(key[0]), \(key[1]), \(key[2])"))
         #expect(!dumped.contains(Hex.encode(key)))

@@ -1,5 +1,6 @@
 import Foundation
 import TestSupport
+import Testing
 
 @testable import MeshIdentity
 
@@ -18,11 +19,11 @@ enum Vectors {
     }
 
     static func json(_ object: Any) throws -> [UInt8] {
-        Array(try JSONSerialization.data(withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes]))
+        Array(
+            try JSONSerialization.data(
+                withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes]))
     }
 }
-
-import Testing
 
 extension [String: Any] {
     func text(_ key: String) throws -> String { try #require(self[key] as? String) }

@@ -32,7 +32,8 @@ private struct Agreement {
                 responder: try identity(seed: try vector.hex("responder_seed")),
                 from: try vector.text("initiator"), to: try vector.text("responder"),
                 bundle: PrekeyBundle(
-                    identityKey: try bundle.hex("identity_key"), identityKeyEd: try bundle.hex("identity_key_ed"),
+                    identityKey: try bundle.hex("identity_key"),
+                    identityKeyEd: try bundle.hex("identity_key_ed"),
                     signedPreKey: SignedPrekey(
                         keyID: try #require(bundle["signed_pre_key_id"] as? Int),
                         publicKey: try bundle.hex("signed_pre_key"),
@@ -49,7 +50,9 @@ private struct Agreement {
     for vector in try Agreement.all() {
         try vector.bundle.verify(for: DID(parsing: vector.to))
         let upload = vector.prekeys.upload(identity: vector.responder)
-        #expect(upload.signedPreKey == vector.bundle.signedPreKey && upload.identityKey == vector.bundle.identityKey)
+        #expect(
+            upload.signedPreKey == vector.bundle.signedPreKey
+                && upload.identityKey == vector.bundle.identityKey)
 
         let ratchet = X25519KeyPair.generate()
         var (first, establishment) = try X3DH.initiate(
@@ -80,7 +83,8 @@ private struct Agreement {
         let vector = agreements[try #require(conversation["x3dh_case"] as? Int)]
         func start(_ side: String) throws -> RatchetState {
             try JSONCoding.decode(
-                StoredState.self, from: Vectors.json(try conversation.object("start").object(side))).state
+                StoredState.self, from: Vectors.json(try conversation.object("start").object(side))
+            ).state
         }
         let (first, establishment) = try X3DH.initiate(
             identity: vector.initiator, bundle: vector.bundle, from: vector.from, to: vector.to,
@@ -148,11 +152,14 @@ private struct Agreement {
     // Small-order points, and names other than those that were agreed on.
     var prekeys = pair.prekeys
     let before = prekeys
-    for weak in [Establishment(ik: [UInt8](repeating: 0, count: 32), ek: pair.establishment.ek, otk: 3),
-        Establishment(ik: pair.establishment.ik, ek: [1] + [UInt8](repeating: 0, count: 31), otk: 3)] {
+    for weak in [
+        Establishment(ik: [UInt8](repeating: 0, count: 32), ek: pair.establishment.ek, otk: 3),
+        Establishment(ik: pair.establishment.ik, ek: [1] + [UInt8](repeating: 0, count: 31), otk: 3),
+    ] {
         #expect(throws: SessionError.weakKey) {
             try X3DH.respond(
-                identity: pair.responder, prekeys: &prekeys, establishment: weak, from: pair.initiator.did.text,
+                identity: pair.responder, prekeys: &prekeys, establishment: weak,
+                from: pair.initiator.did.text,
                 to: pair.responder.did.text)
         }
     }
@@ -178,8 +185,10 @@ private struct Agreement {
 }
 
 @Test func aFirstMessagePicksTheSignedPrekeyItWasMadeFor() throws {
-    let initiator = Identity.generate(), responder = Identity.generate()
-    let from = initiator.did.text, to = responder.publicKey.agentMeshDID.text
+    let initiator = Identity.generate()
+    let responder = Identity.generate()
+    let from = initiator.did.text
+    let to = responder.publicKey.agentMeshDID.text
     var prekeys = PrekeyStore.make(identity: responder, now: noon)
     let old = try prekeys.bundle(identity: responder)
     let rotated = noon + PrekeyStore.rotationInterval
@@ -190,7 +199,8 @@ private struct Agreement {
     #expect(old.signedPreKey != new.signedPreKey)
     for bundle in [old, new] {
         var prekeys = prekeys
-        var (first, establishment) = try X3DH.initiate(identity: initiator, bundle: bundle, from: from, to: to)
+        var (first, establishment) = try X3DH.initiate(
+            identity: initiator, bundle: bundle, from: from, to: to)
         var second = try X3DH.respond(
             identity: responder, prekeys: &prekeys, establishment: establishment, from: from, to: to)
         #expect(second.alternate != nil)
@@ -230,6 +240,9 @@ private struct Agreement {
     #expect(read == store && read.serialized() == stored)
     let known = Set(read.upload(identity: owner).oneTimePreKeys.map(\.keyID))
     #expect(read.addOneTime(count: 3).allSatisfy { !known.contains($0.keyID) })
+    #expect(read.addOneTime(count: PrekeyStore.maximumKept).count == PrekeyStore.maximumKept)
+    #expect(read.oneTimeCount == PrekeyStore.maximumKept)
+    #expect(read.upload(identity: owner).oneTimePreKeys.allSatisfy { !known.contains($0.keyID) })
     var random = SeededRandom(seed: 9)
     for _ in 0..<500 {
         _ = try? PrekeyStore(serialized: random.mutation(of: stored))
@@ -247,14 +260,16 @@ private struct Agreement {
     try upload.verify(for: owner.publicKey)
     #expect(throws: SessionError.otherIdentity) { try upload.verify(for: Identity.generate().publicKey) }
     let twice = PrekeyUpload(
-        identityKey: upload.identityKey, identityKeyEd: upload.identityKeyEd, signedPreKey: upload.signedPreKey,
+        identityKey: upload.identityKey, identityKeyEd: upload.identityKeyEd,
+        signedPreKey: upload.signedPreKey,
         oneTimePreKeys: [upload.oneTimePreKeys[0], upload.oneTimePreKeys[0]])
     #expect(throws: SessionError.self) { try twice.verify(for: owner.publicKey) }
 
     let bundle = try store.bundle(identity: owner)
     #expect(try PrekeyBundle.decode(bundle.encode()) == bundle)
     let last = PrekeyBundle(
-        identityKey: bundle.identityKey, identityKeyEd: bundle.identityKeyEd, signedPreKey: bundle.signedPreKey,
+        identityKey: bundle.identityKey, identityKeyEd: bundle.identityKeyEd,
+        signedPreKey: bundle.signedPreKey,
         oneTimePreKey: nil)
     #expect(String(decoding: last.encode(), as: UTF8.self).contains("\"one_time_pre_key\":null"))
     #expect(try PrekeyBundle.decode(last.encode()) == last)

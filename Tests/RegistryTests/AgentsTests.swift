@@ -111,7 +111,8 @@ struct AgentsTests {
         let agent = await registry.register(capabilities: ["b", "a"], metadata: ["display_name": "zoë"])
         let mesh = agent.publicKey.did.text
         for name in [
-            mesh, agent.publicKey.agentMeshDID.text, agent.publicKey.amid, mesh.replacingOccurrences(of: ":", with: "%3A"),
+            mesh, agent.publicKey.agentMeshDID.text, agent.publicKey.amid,
+            mesh.replacingOccurrences(of: ":", with: "%3A"),
         ] {
             let answer = await registry.send("GET", "/v1/agents/\(name)")
             #expect(answer.status == 200)

@@ -11,12 +11,14 @@ struct RegistryServiceTests {
     let folder = TemporaryFolder()
 
     private func makeService(
-        _ endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 0), allowPlaintext: Bool = false, threads: Int = 1
+        _ endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 0), folder name: String = "data", tls: ServerTLS? = nil,
+        allowPlaintext: Bool = false, threads: Int = 1
     ) throws -> RegistryService {
         let metrics = Metrics()
         return try RegistryService(
             configuration: RegistryConfiguration(
-                endpoint: endpoint, dataFolder: folder.file("data"), allowPlaintext: allowPlaintext, threads: threads),
+                endpoint: endpoint, dataFolder: folder.file(name), tls: tls, allowPlaintext: allowPlaintext,
+                threads: threads),
             logger: .silent, metrics: metrics, health: Health(metrics: metrics))
     }
 
@@ -37,15 +39,17 @@ struct RegistryServiceTests {
 
     /// Runs a service and a client, and stops both whatever happens.
     private func withService(
-        threads: Int = 1, _ body: (Caller) async throws -> Void
+        threads: Int = 1, certificate: (file: String, key: String)? = nil, _ body: (Caller) async throws -> Void
     ) async throws {
-        let service = try makeService(threads: threads)
+        let tls = certificate.map { ServerTLS(certificateFile: $0.file, keyFile: $0.key) }
+        let service = try makeService(tls: tls, threads: threads)
         let loop = try EventLoop(name: "client")
         let result: Result<Void, any Error>
         do {
             let endpoint = try await service.start()
-            try await body(
-                Caller(client: HTTPClient(loop: loop), url: try ServiceURL(parsing: "http://\(endpoint)")))
+            let client = HTTPClient(loop: loop, tls: ClientTLS(caFile: certificate?.file))
+            let scheme = certificate == nil ? "http" : "https"
+            try await body(Caller(client: client, url: try ServiceURL(parsing: "\(scheme)://\(endpoint)")))
             result = .success(())
         } catch {
             result = .failure(error)
@@ -92,10 +96,40 @@ struct RegistryServiceTests {
             let removed = try await registry.send("DELETE", "/v1/agents/\(home.did)", as: home)
             #expect(removed.status == 204)
             #expect(removed.body.isEmpty)
+            let long = try await registry.send("POST", "/v1/agents", body: [UInt8](repeating: 0x20, count: 300_000))
+            #expect(long.status == 413)
+            #expect(String(decoding: long.body, as: UTF8.self).contains("detail"))
             #expect(try await registry.send("GET", "/readyz").status == 200)
             let metrics = try await registry.send("GET", "/metrics")
             #expect(String(decoding: metrics.body, as: UTF8.self).contains("kars_registry_registrations_total 2\n"))
         }
+    }
+
+    @Test func aRegistryWithACertificateSpeaksTLS() async throws {
+        let certificate = (file: folder.file("cert.pem"), key: folder.file("key.pem"))
+        let openssl = try ChildProcess(
+            "openssl",
+            [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                "-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", certificate.key, "-out",
+                certificate.file,
+            ])
+        #expect(await openssl.wait().status == 0)
+        try await withService(certificate: certificate) { registry async throws -> Void in
+            #expect(try await registry.send("GET", "/health").status == 200)
+        }
+    }
+
+    @Test func aRegistryThatCannotListenSaysWhereAndMayTryAgain() async throws {
+        let first = try makeService(folder: "first")
+        let endpoint = try await first.start()
+        let second = try makeService(endpoint, folder: "second")
+        let error = await #expect(throws: TransportError.self) { try await second.start() }
+        #expect(error.map { "\($0)" }?.contains("\(endpoint)") == true)
+        await first.stop()
+        let again = try? await second.start()
+        #expect(again == endpoint)
+        await second.stop()
     }
 
     @Test func aStoppedRegistryLeavesItsFolderToTheNext() async throws {

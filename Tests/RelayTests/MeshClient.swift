@@ -7,11 +7,18 @@ import Transport
 /// A frame as a client received it.
 struct ReceivedFrame: Sendable {
     let bytes: [UInt8]
+    let type: String
+    let id: String
+
+    init(bytes: [UInt8]) {
+        self.bytes = bytes
+        let object = (try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]) ?? [:]
+        type = object["type"] as? String ?? ""
+        id = object["id"] as? String ?? ""
+    }
 
     subscript(_ name: String) -> String? { object[name] as? String }
     var object: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any]) ?? [:] }
-    var type: String { self["type"] ?? "" }
-    var id: String { self["id"] ?? "" }
 }
 
 /// A client of the relay over a real WebSocket, which sends exactly what a test says.

@@ -1,5 +1,6 @@
 import Foundation
 import MeshIdentity
+import Storage
 import TestSupport
 import Testing
 
@@ -106,13 +107,38 @@ struct RelayDeliveryTests {
             try await bob.join(relay, acks: true)
             bob.pauseReading()
             // More than socket buffers and the relay's own queue hold.
-            let count = 400
-            for number in 0..<count { alice.message("\(number)", to: bob.did, size: 50_000) }
-            _ = try await alice.next("receipt", count: count)
+            let count = 200
+            for number in 0..<count {
+                alice.message("\(number)", to: bob.did, size: 50_000)
+                // The sender's own queue is bounded too.
+                if number % 50 == 49 { _ = try await alice.next("receipt", count: number + 1) }
+            }
             bob.resumeReading()
             _ = try await bob.next("message", count: count)
             #expect(bob.ids() == (0..<count).map(String.init))
             #expect(bob.closing == nil)
+            let later = try #require(relay.metric("kars_relay_messages_delivered_total{path=\"inbox\"}"))
+            #expect(later > 0)
+        }
+    }
+
+    @Test func aMessageTheDiskRefusesIsToldToItsSender() async throws {
+        let folder = TemporaryFolder()
+        try await TestRelay.run(in: folder) { relay in
+            try await alice.join(relay)
+            alice.message("1", to: bob.did)
+            _ = try await alice.next("receipt")
+            // Takes a table away from under the relay.
+            let other = try Database(
+                path: folder.file("relay/inbox.db"),
+                migrations: [Migration(1, ""), Migration(2, "ALTER TABLE seen RENAME TO elsewhere")])
+            other.close()
+            alice.message("2", to: bob.did)
+            let error = try await alice.next("error")
+            #expect(error["detail"] == "message 2 not stored: the relay cannot write")
+            #expect(alice.ids("receipt") == ["1"])
+            #expect(relay.metric("kars_relay_inbox_messages") == 1)
+            #expect(relay.metric("kars_relay_frames_dropped_total{reason=\"not_stored\"}") == 1)
         }
     }
 
@@ -260,8 +286,7 @@ struct RelayDeliveryTests {
             alice.message("old", to: bob.did)
             _ = try await alice.next("receipt")
         }
-        // Proofs are made for the relay's clock, so only it is moved, by more than 72 hours.
-        try await TestRelay.run(in: folder, now: { Date() + 73 * 3600 }) { relay in
+        try await TestRelay.run(in: folder, clockAhead: 73 * 3600) { relay in
             try await waitUntil("the expired message is gone") { relay.metric("kars_relay_inbox_messages") == 0 }
             #expect(relay.metric("kars_relay_frames_dropped_total{reason=\"expired\"}") == 1)
         }

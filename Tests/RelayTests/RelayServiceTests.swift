@@ -70,6 +70,7 @@ struct RelayServiceTests {
             #expect(answer.status == 200)
             let report = try #require(
                 JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any])
+            #expect(report["status"] as? String == "healthy")
             #expect(report["service"] as? String == "agentmesh-relay")
             #expect(report["connected_agents"] as? Int == 1)
             #expect(report["verified_agents"] as? Int == 0)

@@ -30,9 +30,10 @@ struct TestRelay: Sendable {
     }
 
     /// Runs a relay on a folder for the time of the body.
+    @discardableResult
     static func run<Result: Sendable>(
         in folder: TemporaryFolder = TemporaryFolder(), threads: Int = 2,
-        now: @escaping @Sendable () -> Date = { Date() },
+        clockAhead: TimeInterval = 0,
         configure: (inout RelayConfiguration) -> Void = { _ in },
         _ body: (TestRelay) async throws -> Result
     ) async throws -> Result {
@@ -43,7 +44,8 @@ struct TestRelay: Sendable {
         let metrics = Metrics()
         let health = Health(metrics: metrics)
         let service = try RelayService(
-            configuration: configuration, logger: .silent, metrics: metrics, health: health, now: now)
+            configuration: configuration, logger: .silent, metrics: metrics, health: health,
+            now: { Date() + clockAhead })
         let loop = try EventLoop(name: "clients")
         do {
             let relay = TestRelay(

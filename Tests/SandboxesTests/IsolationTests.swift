@@ -121,4 +121,24 @@ struct IsolationTests {
             #expect(isBounded)
         }
     }
+
+    @Test func anAgentCannotFloodTheHostWithProcesses() async throws {
+        try await SandboxWorld.with { world in
+            let limits = SandboxSpec.Limits(pids: 20, cpuPercent: 150)
+            try await world.driver.create(
+                world.shell(
+                    "probe", "i=0; while [ $i -lt 60 ]; do sleep 100 & i=$((i+1)); done; echo flooded",
+                    limits: limits))
+            try await world.driver.start("probe")
+            let record = try #require(RunRecord.read(world.driver.folders(of: "probe").record))
+            if let folder = record.groups.folders["cpu"], record.groups.usesUnified.isEmpty {
+                #expect(try String(contentsOfFile: folder + "/cpu.cfs_quota_us", encoding: .utf8) == "150000\n")
+            }
+            _ = try await world.driver.waitForExit(of: "probe")
+            // As the host's root, without the controller, nothing bounds processes: the confinement says so.
+            let isBounded =
+                record.confinement.groupLimits.contains("pids") || record.confinement.processLimits.contains("nproc")
+            #expect(try world.driver.logs(of: "probe", lines: 9).contains("flooded") == !isBounded)
+        }
+    }
 }

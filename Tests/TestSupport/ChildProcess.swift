@@ -7,6 +7,12 @@ public final class ChildProcess: Sendable {
         public let status: Int32
         public let out: String
         public let err: String
+
+        public init(status: Int32, out: String, err: String) {
+            self.status = status
+            self.out = out
+            self.err = err
+        }
     }
 
     /// What a pipe has delivered so far.

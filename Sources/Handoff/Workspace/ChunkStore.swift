@@ -1,26 +1,35 @@
 import Glibc
 import Synchronization
 
-/// Chunks on disk, one file each, named by their hash: what has arrived of a workspace before it is restored.
+/// Chunks on disk, what has arrived of a workspace before it is restored.
 ///
-/// The folder belongs to the store alone. A crash may leave files cut short, so those found when the store opens are
-/// hashed before they are first counted on. Blocks on the disk; safe to share between threads.
+/// One file, to which each chunk is appended behind its length and name: making a file for each costs many times as
+/// much. The folder belongs to the store alone, and to one store at a time. A crash may leave the end cut short and
+/// pages missing, so chunks found when the store opens are hashed before they are first counted on, and what cannot be
+/// read is simply missing again. Blocks on the disk; safe to share between threads.
 public final class ChunkStore: Sendable {
+    private struct Place {
+        var offset: Int64
+        var length: UInt32
+        /// Whether the bytes were hashed since the store was opened.
+        var isVerified: Bool
+    }
+
     private struct Content {
-        /// Written or hashed since the store was opened, with the length of each.
-        var verified: [ChunkID: UInt32] = [:]
-        /// Found when the store was opened, not looked at since.
-        var found: Set<ChunkID> = []
+        var places: [ChunkID: Place] = [:]
+        /// Where the next record begins.
+        var end: Int64 = 0
+        /// Bytes of chunks in the file, damaged ones included.
         var bytes: UInt64 = 0
     }
 
     private let path: String
     private let folder: Descriptor
-    private let shelves: [Descriptor]
+    private let file: Descriptor
     private let maximumBytes: UInt64
+    /// Guards the index and the end of the file. Held while a chunk is appended, so that records neither overlap nor
+    /// leave gaps; callers expect to wait for the disk.
     private let content: Mutex<Content>
-    private let drafts = Atomic<Int>(0)
-    private static let draftPrefix = "draft-"
 
     /// Opens the store in a folder, which is made if need be.
     ///
@@ -35,112 +44,84 @@ public final class ChunkStore: Sendable {
         guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .file(path: folder, errno: errno) }
         let opened = try Descriptor.folder(folder)
         self.folder = opened
-        var content = Content()
-        // 256 folders keep each listing short, as git does with its objects.
-        shelves = try Errno.narrowed(at: folder) {
-            try (0...255).map { number throws(Errno) in
-                let name = Array(Hexadecimal.text([UInt8(number)]).utf8)[...]
-                do throws(Errno) {
-                    try opened.makeDirectory(name)
-                    return try opened.openDirectory(name)
-                } catch {
-                    guard error.code == EEXIST else { throw error }
-                    let shelf = try opened.openDirectory(name)
-                    for file in try shelf.names(limit: .max - 1) {
-                        guard let id = ChunkID(hex: String(decoding: file, as: UTF8.self)) else {
-                            try shelf.remove(file[...])  // a draft a crash left
-                            continue
-                        }
-                        content.found.insert(id)
-                        content.bytes += UInt64(max(0, try shelf.status(of: file[...]).st_size))
-                    }
-                    return shelf
-                }
-            }
+        let file = try Errno.narrowed(at: folder) {
+            try opened.open(Array("chunks".utf8)[...], O_RDWR | O_CREAT, mode: 0o600)
         }
-        self.content = Mutex(content)
+        self.file = file
+        content = Mutex(try Errno.narrowed(at: folder) { try Self.index(file) })
     }
 
     /// Whether the store holds a chunk, whole.
     public func has(_ id: ChunkID) -> Bool {
-        let state = content.withLock { ($0.verified[id] != nil, $0.found.contains(id)) }
-        if state.0 { return true }
-        guard state.1 else { return false }
-        do {
-            _ = try read(id)
-            return true
-        } catch {
-            // Left by a crash: what is not the chunk makes room for it.
-            let name = Array(id.hex.utf8)[...]
-            try? shelf(of: id).remove(name)
-            content.withLock { _ = $0.found.remove(id) }
-            return false
-        }
+        guard let place = content.withLock({ $0.places[id] }) else { return false }
+        return place.isVerified || (try? read(id)) != nil
     }
 
     /// Bytes of a chunk the store holds for certain.
-    func length(of id: ChunkID) -> Int? { content.withLock { $0.verified[id].map { Int($0) } } }
+    func length(of id: ChunkID) -> Int? {
+        content.withLock { content in content.places[id].flatMap { $0.isVerified ? Int($0.length) : nil } }
+    }
 
     /// Keeps a chunk. Durable only after ``syncAll()``.
     ///
     /// - Parameters:
-    ///   - bytes: at most ``Chunker/maximumSize`` bytes, at least one.
+    ///   - bytes: at most ``maximumChunkBytes``, at least one.
     ///   - expected: what the sender calls it; other bytes are refused.
     /// - Throws: ``WorkspaceError/corrupt(_:)``, ``WorkspaceError/tooLarge(what:limit:)`` or
     ///   ``WorkspaceError/diskFull(path:needed:free:)``; the store is then as it was.
     @discardableResult
     public func put(_ bytes: [UInt8], expecting expected: ChunkID? = nil) throws(WorkspaceError) -> ChunkID {
-        guard !bytes.isEmpty, bytes.count <= Chunker.maximumSize else {
-            throw .corrupt("a chunk has \(bytes.count) bytes instead of 1 to \(Chunker.maximumSize)")
+        guard !bytes.isEmpty, bytes.count <= Self.maximumChunkBytes else {
+            throw .corrupt("a chunk has \(bytes.count) bytes instead of 1 to \(Self.maximumChunkBytes)")
         }
         let id = ChunkID(of: bytes)
         guard expected == nil || expected == id else { throw .corrupt("a chunk has other bytes than its name says") }
         if has(id) { return id }
-        let isWithinBounds = content.withLock { content in
-            guard content.bytes + UInt64(bytes.count) <= maximumBytes else { return false }
-            content.bytes += UInt64(bytes.count)
-            return true
-        }
-        guard isWithinBounds else { throw .tooLarge(what: "bytes of chunks", limit: maximumBytes) }
-        let name = Array(id.hex.utf8)[...]
-        let shelf = shelf(of: id)
-        // Under a name of its own first: readers and other writers of the same chunk only ever meet a whole one.
-        let draft = Array("\(Self.draftPrefix)\(drafts.add(1, ordering: .relaxed).oldValue)".utf8)[...]
-        do throws(Errno) {
-            let file = try shelf.open(draft, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
-            try file.write(bytes)
-            try shelf.rename(draft, to: name)
-        } catch {
-            content.withLock { $0.bytes -= UInt64(bytes.count) }
-            try? shelf.remove(draft)
-            guard error.isDiskFull else { throw .file(path: path, errno: error.code) }
+        var record = CanonicalWriter()
+        record.write(Self.recordMark)
+        record.write(UInt32(bytes.count))
+        record.write(id)
+        let header = record.bytes
+        do {
+            try Errno.narrowed(at: path) {
+                try content.withLock { content in
+                    guard content.places[id] == nil else { return }  // another thread was first
+                    guard content.bytes + UInt64(bytes.count) <= maximumBytes else {
+                        throw WorkspaceError.tooLarge(what: "bytes of chunks", limit: maximumBytes)
+                    }
+                    do {
+                        try file.write(header + bytes, at: content.end)
+                    } catch {
+                        try? file.setSize(UInt64(content.end))  // give back what was written
+                        throw error
+                    }
+                    let offset = content.end + Int64(Self.headerSize)
+                    content.places[id] = Place(offset: offset, length: UInt32(bytes.count), isVerified: true)
+                    content.end = offset + Int64(bytes.count)
+                    content.bytes += UInt64(bytes.count)
+                }
+            }
+        } catch .file(_, let code) where Errno(code).isDiskFull {
             throw .diskFull(path: path, needed: UInt64(bytes.count), free: (try? folder.freeBytes()) ?? 0)
-        }
-        content.withLock { content in
-            // Another thread kept the same chunk meanwhile, and counted it.
-            if content.verified.updateValue(UInt32(bytes.count), forKey: id) != nil { content.bytes -= UInt64(bytes.count) }
         }
         return id
     }
 
     /// Reads a chunk and hashes it again.
     ///
-    /// - Throws: ``WorkspaceError/missingChunk(_:)``, or ``WorkspaceError/corrupt(_:)`` when the disk holds other bytes.
+    /// - Throws: ``WorkspaceError/missingChunk(_:)``, also for one that turns out to be left damaged by a crash, or
+    ///   ``WorkspaceError/corrupt(_:)`` when the disk no longer holds what it held.
     public func read(_ id: ChunkID) throws(WorkspaceError) -> [UInt8] {
-        let bytes: [UInt8]
-        do throws(Errno) {
-            let file = try shelf(of: id).open(Array(id.hex.utf8)[...], O_RDONLY | O_NONBLOCK)
-            let size = Int(try file.status().st_size)
-            // One byte more than a chunk may have, so that an overlong file is noticed and not loaded.
-            let capacity = min(max(size, 0), Chunker.maximumSize + 1)
-            bytes = try file.bytes(at: 0, count: capacity)
-        } catch {
-            if error.code == ENOENT { throw .missingChunk(id) }
-            throw .file(path: path, errno: error.code)
-        }
-        guard ChunkID(of: bytes) == id else { throw .corrupt("chunk \(id) is damaged on the disk") }
+        guard let place = content.withLock({ $0.places[id] }) else { throw .missingChunk(id) }
+        let bytes = try Errno.narrowed(at: path) { try file.bytes(at: place.offset, count: Int(place.length)) }
+        let isWhole = ChunkID(of: bytes) == id
         content.withLock { content in
-            if content.found.remove(id) != nil { content.verified[id] = UInt32(bytes.count) }
+            guard content.places[id]?.offset == place.offset else { return }
+            // What is damaged is forgotten, so that it is asked for again.
+            if isWhole { content.places[id]?.isVerified = true } else { content.places[id] = nil }
+        }
+        guard isWhole else {
+            throw place.isVerified ? .corrupt("chunk \(id) is damaged on the disk") : .missingChunk(id)
         }
         return bytes
     }
@@ -155,50 +136,45 @@ public final class ChunkStore: Sendable {
         return missing
     }
 
-    /// Takes from an older copy of the workspace what a manifest needs, so that it need not be sent.
-    ///
-    /// The tree is scanned and only read; chunks are copied, since the tree may be removed before the restore.
-    ///
-    /// - Parameters:
-    ///   - tree: path of the old workspace.
-    ///   - manifest: the workspace to come.
-    /// - Returns: how many chunks were taken.
-    /// - Throws: as ``WorkspaceScanner/scan(previous:mode:)`` and ``put(_:expecting:)``. A chunk whose file changes
-    ///   meanwhile is passed over.
-    @discardableResult
-    public func seed(
-        fromTree tree: String, for manifest: Manifest, limits: WorkspaceLimits = WorkspaceLimits()
-    ) throws(WorkspaceError) -> Int {
-        let needed = missing(from: manifest)
-        guard !needed.isEmpty else { return 0 }
-        let (_, state) = try WorkspaceScanner(root: tree, limits: limits).scan(mode: .live)
-        let reader = try ChunkReader(root: tree, state: state)
-        var taken = 0
-        for id in needed where reader.has(id) {
-            do {
-                try put(try reader.readChunk(id), expecting: id)
-                taken += 1
-            } catch .changedDuringRead {
-                continue
-            }
-        }
-        return taken
-    }
-
     /// Brings all chunks kept so far to the disk.
     public func syncAll() throws(WorkspaceError) {
-        try Errno.narrowed(at: path) { try folder.syncFileSystem() }
+        try Errno.narrowed(at: path) {
+            try file.sync()
+            try folder.sync()
+        }
     }
 
     /// Forgets and removes all chunks; the store stays open and empty.
     public func removeAll() throws(WorkspaceError) {
         try Errno.narrowed(at: path) {
-            for shelf in shelves {
-                for name in try shelf.names(limit: .max - 1) { try shelf.remove(name[...]) }
+            try content.withLock { content in
+                try file.setSize(0)
+                content = Content()
             }
         }
-        content.withLock { $0 = Content() }
     }
 
-    private func shelf(of id: ChunkID) -> Descriptor { shelves[Int(id.firstByte)] }
+    /// Most bytes of one chunk.
+    public static let maximumChunkBytes = Chunker.maximumSize
+
+    private static let recordMark: UInt32 = 0x6b77_6331
+    private static let headerSize = 4 + 4 + ChunkID.byteCount
+
+    /// Walks from header to header, as far as they make sense; the next chunk overwrites the rest.
+    private static func index(_ file: Descriptor) throws -> Content {
+        let size = Int64(try file.status().st_size)
+        var content = Content()
+        while content.end + Int64(headerSize) < size {
+            var header = CanonicalReader(try file.bytes(at: content.end, count: headerSize))
+            guard try header.read(UInt32.self) == recordMark else { break }
+            let length = try header.read(UInt32.self)
+            let id = try header.readID()
+            let offset = content.end + Int64(headerSize)
+            guard length > 0, length <= maximumChunkBytes, offset + Int64(length) <= size else { break }
+            content.places[id] = Place(offset: offset, length: length, isVerified: false)
+            content.end = offset + Int64(length)
+            content.bytes += UInt64(length)
+        }
+        return content
+    }
 }

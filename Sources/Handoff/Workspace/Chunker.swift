@@ -4,8 +4,8 @@
 /// bits depend on the last 64 bytes alone. A cut falls where those bits are zero; the condition is stricter before the
 /// average size and looser behind it, which narrows the spread of sizes.
 ///
-/// Both sides need not agree on the cuts, but a workspace that comes home re-uses more when they do: changing a constant
-/// here costs one full transfer, nothing more.
+/// The root of a workspace names its chunks, so the cuts belong to the version of the manifest: a tree is verified by
+/// cutting it again, and another constant here needs another ``Manifest/currentVersion``.
 enum Chunker {
     /// A chunk is shorter only at the end of a file.
     static let minimumSize = 16 << 10

@@ -118,12 +118,6 @@ final class Descriptor: Sendable {
         guard made == 0 else { throw .last }
     }
 
-    /// Gives a file of this directory another name, replacing what had it.
-    func rename(_ name: ArraySlice<UInt8>, to newName: ArraySlice<UInt8>) throws(Errno) {
-        let done = withName(name) { old in withName(newName) { renameat(raw, old, raw, $0) } }
-        guard done == 0 else { throw .last }
-    }
-
     func remove(_ name: ArraySlice<UInt8>, isDirectory: Bool = false) throws(Errno) {
         guard withName(name, { unlinkat(raw, $0, isDirectory ? AT_REMOVEDIR : 0) }) == 0 else { throw .last }
     }
@@ -187,16 +181,29 @@ final class Descriptor: Sendable {
         }
     }
 
-    /// Writes from the start of the file.
-    func write(_ bytes: [UInt8]) throws(Errno) {
+    func write(_ bytes: [UInt8], at offset: Int64) throws(Errno) {
         let outcome = bytes.withUnsafeBytes { bytes in
-            Result { () throws(Errno) in try write(bytes, at: 0) }
+            Result { () throws(Errno) in try write(bytes, at: offset) }
         }
         try outcome.get()
     }
 
     func setSize(_ size: UInt64) throws(Errno) {
         guard ftruncate(raw, off_t(size)) == 0 else { throw .last }
+    }
+
+    /// Brings the content and attributes of this file or directory to the disk.
+    func sync() throws(Errno) {
+        guard fsync(raw) == 0 else { throw .last }
+    }
+
+    /// Has the kernel write dirty pages out, without waiting; a refusal is noticed when syncing.
+    ///
+    /// On return every page that was dirty is on its way, and read-only in all mappings until the next write faults.
+    func startWritingOut() {
+        let waitBefore: CUnsignedInt = 1  // SYNC_FILE_RANGE_WAIT_BEFORE of linux/fs.h
+        let write: CUnsignedInt = 2  // SYNC_FILE_RANGE_WRITE
+        _ = LinuxCalls.syncFileRange(raw, 0, 0, waitBefore | write)
     }
 
     /// Brings all of the file system this stands on to the disk.

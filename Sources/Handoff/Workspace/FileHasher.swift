@@ -32,7 +32,7 @@ struct FileHasher {
         let file = try parent.open(path.name, O_RDONLY | O_NONBLOCK)
         // A page of a shared mapping that is already dirty can be written again without a new time stamp. Once
         // written out, the next write to it faults and stamps. A frozen tree has no writers.
-        if mode == .live { _ = LinuxCalls.syncFileRange(file.raw, 0, 0, Self.writeOutDirtyPages) }
+        if mode == .live { file.startWritingOut() }
         let before = try file.status()
         guard before.st_mode & S_IFMT == S_IFREG, FileKey(before) == key else {
             if mode == .live { return nil }
@@ -45,7 +45,7 @@ struct FileHasher {
         if mode == .frozen && !isUnchanged { throw WorkspaceError.changedDuringRead(path) }
         return ScannedFile(
             path: path, fingerprint: fingerprint, chunks: chunks, lengths: lengths, attributes: attributes,
-            isSettled: mode == .live && isUnchanged && Self.isOlder(fingerprint.changed, than: began))
+            isSettled: mode == .live && isUnchanged && fingerprint.changed.isSurelyBefore(began))
     }
 
     private mutating func readChunks(of file: Descriptor) throws -> ([ChunkID], [UInt32]) {
@@ -83,23 +83,23 @@ struct FileHasher {
         }
     }
 
-    /// SYNC_FILE_RANGE_WAIT_BEFORE and SYNC_FILE_RANGE_WRITE of linux/fs.h.
-    private static let writeOutDirtyPages: CUnsignedInt = 1 | 2
-
     private static func now() -> Timestamp {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Timestamp(time)
     }
+}
 
-    /// Whether a change at or after `moment` is sure to carry a later time than `change`.
+extension Timestamp {
+    /// Whether a change at or after `moment` is sure to carry a later stamp than this one.
     ///
     /// The kernel stamps with a clock that lags by up to one tick (10 ms at most); 20 ms cover it. A stamp without
     /// nanoseconds may come from a file system that keeps whole or even seconds: those wait for more than two.
-    private static func isOlder(_ change: Timestamp, than moment: Timestamp) -> Bool {
-        let difference = (moment.seconds &- change.seconds).multipliedReportingOverflow(by: 1_000_000_000)
-        guard !difference.overflow else { return false }
-        let age = difference.partialValue &+ Int64(moment.nanoseconds) &- Int64(change.nanoseconds)
-        return age > (change.nanoseconds == 0 ? 2_100_000_000 : 20_000_000)
+    func isSurelyBefore(_ moment: Timestamp) -> Bool {
+        let difference = moment.seconds.subtractingReportingOverflow(seconds)
+        let scaled = difference.partialValue.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !difference.overflow, !scaled.overflow else { return false }
+        let age = scaled.partialValue &+ Int64(moment.nanoseconds) &- Int64(nanoseconds)
+        return age > (nanoseconds == 0 ? 2_100_000_000 : 20_000_000)
     }
 }

@@ -6,6 +6,14 @@ extension Manifest {
     ///
     /// - Throws: the first ``WorkspaceError`` met, in the order of the entries.
     public func validate(_ limits: WorkspaceLimits = WorkspaceLimits()) throws(WorkspaceError) {
+        try validateEntries(limits)
+        guard root == Self.root(of: entries, version: version, totalBytes: totalBytes) else {
+            throw .corrupt("the root does not bind these entries")
+        }
+    }
+
+    /// All rules but the root, which need not be computed again where it was computed just now.
+    func validateEntries(_ limits: WorkspaceLimits) throws(WorkspaceError) {
         guard version == Self.currentVersion else { throw .corrupt("manifest version \(version) is unknown") }
         guard entries.count <= limits.maximumEntries else {
             throw .tooLarge(what: "entries", limit: UInt64(limits.maximumEntries))
@@ -39,9 +47,6 @@ extension Manifest {
             total = sum
         }
         guard total == totalBytes else { throw .corrupt("the total is not the sum of the sizes") }
-        guard root == Self.root(of: entries, version: version, totalBytes: totalBytes) else {
-            throw .corrupt("the root does not bind these entries")
-        }
     }
 
     private func validateHardLink(_ entry: WorkspaceEntry) throws(WorkspaceError) {

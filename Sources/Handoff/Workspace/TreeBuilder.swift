@@ -13,6 +13,11 @@ struct TreeBuilder {
     private let store: ChunkStore
     private let root: Descriptor
     private var cursor: TreeCursor
+    /// What is to be brought to the disk one by one; nil when there is too much of it.
+    private var written: [Descriptor]? = []
+    /// Most files and directories synced one by one. Few are cheaper so, and do not wait for what others on the same
+    /// file system write, which counts while an agent is frozen; each is an open descriptor.
+    private static let maximumSyncedAlone = 128
 
     init(root: Descriptor, store: ChunkStore) {
         self.store = store
@@ -35,6 +40,7 @@ struct TreeBuilder {
         for entry in plan.newDirectories {
             try at(entry.path) { try $0.cursor.parent(of: entry.path).makeDirectory(entry.path.name) }
         }
+        if plan.files.count + plan.stamped.count > Self.maximumSyncedAlone { written = nil }
         for step in plan.files { try at(step.entry.path) { try $0.write(step) } }
         var firstNames = TreeCursor(root: root)
         for entry in plan.hardLinks {
@@ -58,8 +64,16 @@ struct TreeBuilder {
                 try directory.replaceAttributes(step.oldAttributes, by: step.entry.attributes)
                 try directory.setMode(step.entry.mode)
                 try directory.setTime(step.entry.modified)
+                builder.written?.append(directory)
             }
         }
+    }
+
+    /// Brings all that was carried out to the disk.
+    func sync() throws(Errno) {
+        guard let written else { return try root.syncFileSystem() }
+        for descriptor in written { try descriptor.sync() }
+        try root.sync()
     }
 
     private mutating func at(
@@ -76,6 +90,10 @@ struct TreeBuilder {
         try file.replaceAttributes(step.old?.attributes ?? [], by: entry.attributes)
         try file.setMode(entry.mode)
         try file.setTime(entry.modified)
+        if written != nil {
+            file.startWritingOut()
+            written?.append(file)
+        }
     }
 
     private mutating func open(_ step: TreePlan.FileStep) throws(Errno) -> Descriptor {

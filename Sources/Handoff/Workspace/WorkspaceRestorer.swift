@@ -63,7 +63,7 @@ public struct WorkspaceRestorer: Sendable {
         do throws(WorkspaceError) {
             var builder = TreeBuilder(root: root, store: store)
             try builder.carryOut(plan)
-            try Errno.narrowed(at: folder) { try root.syncFileSystem() }
+            try Errno.narrowed(at: folder) { try builder.sync() }
         } catch {
             try? TreeRemoval.empty(root)
             if case .file(_, let code) = error, Errno(code).isDiskFull {

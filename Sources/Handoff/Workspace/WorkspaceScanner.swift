@@ -44,7 +44,7 @@ public struct WorkspaceScanner: Sendable {
         let state = try hash(
             walk.files, in: folder, onDevice: device, known: trustsTimes ? previous : nil, mode: mode)
         let manifest = Manifest(entries: entries(of: walk, state))
-        try manifest.validate(limits)
+        try manifest.validateEntries(limits)
         return (manifest, state)
     }
 

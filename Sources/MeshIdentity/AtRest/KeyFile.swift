@@ -17,7 +17,9 @@ enum KeyFile {
         defer { close(descriptor) }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw failure(path) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw .file(path: path, reason: "not a regular file") }
+        guard status.st_mode & S_IFMT == S_IFREG else {
+            throw .file(path: path, reason: "not a regular file")
+        }
         if isPrivate {
             guard status.st_mode & 0o077 == 0 else { throw .exposed(path: path, mode: status.st_mode) }
             guard status.st_uid == geteuid() || status.st_uid == 0 else {
@@ -90,7 +92,9 @@ enum KeyFile {
         let noise = RandomBytes.make(Int(min(status.st_size, 1 << 20)))
         var written = 0
         while written < noise.count {
-            let count = noise.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written) }
+            let count = noise.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress! + written, $0.count - written)
+            }
             if count < 0 && errno == EINTR { continue }
             guard count > 0 else { throw failure(path) }
             written += count

@@ -49,7 +49,8 @@ struct SymmetricKeySealer: KeySealer {
         keyID = "\(kdf.source.rawValue):\(Hex.encode(Array(BLAKE2b.hash(input).prefix(6))))"
     }
 
-    func seal(_ plaintext: UnsafeRawBufferPointer, associatedData: [UInt8]) throws(IdentityError) -> SealedBox {
+    func seal(_ plaintext: UnsafeRawBufferPointer, associatedData: [UInt8]) throws(IdentityError) -> SealedBox
+    {
         let nonce = RandomBytes.make(AESGCM.nonceSize)
         let ciphertext = key.withUnsafeBytes {
             AESGCM.seal(plaintext, key: $0, nonce: nonce, associatedData: bound(associatedData))

@@ -1,7 +1,7 @@
 import Storage
 
-/// The three ways to hold the key that seals everything else (design decision 7). None derives it from facts that
-/// another user of the machine could guess.
+/// The three ways to hold the key that seals everything else (design decision 7). None derives it from facts
+/// that another user of the machine could guess.
 public enum KeySealers {
     /// Names a file with a passphrase.
     public static let passphraseVariable = "KARS_MESH_PASSPHRASE_FILE"
@@ -19,11 +19,12 @@ public enum KeySealers {
         public static let interactive = Cost(
             operations: Argon2id.interactive.operations, memory: Argon2id.interactive.memory)
         /// 3 passes over 256 MiB.
-        public static let moderate = Cost(operations: Argon2id.moderate.operations, memory: Argon2id.moderate.memory)
+        public static let moderate = Cost(
+            operations: Argon2id.moderate.operations, memory: Argon2id.moderate.memory)
     }
 
-    /// What is there, in this order: a passphrase file, a systemd credential, a random machine key in `folder`,
-    /// which is made when absent.
+    /// What is there, in this order: a passphrase file, a systemd credential, a random machine key in
+    /// `folder`, which is made when absent.
     public static func standard(
         folder: String, environment: [String: String]
     ) throws(IdentityError) -> any KeySealer {
@@ -65,9 +66,10 @@ public enum KeySealers {
 
     /// A key from the passphrase in a file, less its line end. Blocks for the derivation.
     public static func passphrase(
-        file path: String, folder: String, cost: Cost = .moderate
+        file path: String, folder: String, cost: Cost = .interactive
     ) throws(IdentityError) -> any KeySealer {
-        guard let content = try KeyFile.read(path, limit: KeyFile.maximumPassphraseSize, isPrivate: false) else {
+        guard let content = try KeyFile.read(path, limit: KeyFile.maximumPassphraseSize, isPrivate: false)
+        else {
             throw .passphrase("\(path) does not exist")
         }
         let size = content.withUnsafeBytes { bytes in
@@ -78,20 +80,23 @@ public enum KeySealers {
         }
         guard size > 0 else { throw .passphrase("\(path) is empty") }
         let passphrase = SecretBytes(count: size) { output in
-            content.withUnsafeBytes { output.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(size))) }
+            content.withUnsafeBytes {
+                output.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0.prefix(size)))
+            }
         }
         return try self.passphrase(passphrase, folder: folder, cost: cost)
     }
 
-    /// A key from a passphrase. Salt and parameters are those stored in `folder`; at the first time they are made
-    /// with `cost` and stored. Blocks for the derivation.
+    /// A key from a passphrase. Salt and parameters are those stored in `folder`; at the first time they are
+    /// made with `cost` and stored. Blocks for the derivation.
     public static func passphrase(
-        _ passphrase: SecretBytes, folder: String, cost: Cost = .moderate
+        _ passphrase: SecretBytes, folder: String, cost: Cost = .interactive
     ) throws(IdentityError) -> any KeySealer {
         guard passphrase.count > 0 else { throw .passphrase("it is empty") }
         let kdf = try parameters(folder: folder, cost: cost)
         guard let salt = kdf.salt, let operations = kdf.operations, let memory = kdf.memory,
-            let key = Argon2id.derive(passphrase: passphrase, salt: salt, operations: operations, memory: memory)
+            let key = Argon2id.derive(
+                passphrase: passphrase, salt: salt, operations: operations, memory: memory)
         else { throw .passphrase("the stored parameters are out of range, or there is not enough memory") }
         return SymmetricKeySealer(key: key, kdf: kdf)
     }
@@ -103,7 +108,8 @@ public enum KeySealers {
         if let stored = try storedParameters(path) { return stored }
         let identity = Keystore.path(in: folder)
         var kdf = KeyDerivation(
-            passphraseSalt: RandomBytes.make(Argon2id.saltSize), operations: cost.operations, memory: cost.memory)
+            passphraseSalt: RandomBytes.make(Argon2id.saltSize), operations: cost.operations,
+            memory: cost.memory)
         if let kept = Keystore.facts(at: identity)?.kdf, kept.source == .passphrase { kdf = kept }
         let made: Bool
         do {
@@ -126,7 +132,8 @@ public enum KeySealers {
             throw .file(path: path, reason: error.description)
         }
         guard let bytes else { return nil }
-        guard let kdf = try? JSONCoding.decode(KeyDerivation.self, from: bytes), kdf.source == .passphrase else {
+        guard let kdf = try? JSONCoding.decode(KeyDerivation.self, from: bytes), kdf.source == .passphrase
+        else {
             throw .damaged(path: path, reason: "not parameters of Argon2id")
         }
         return kdf

@@ -83,8 +83,11 @@ public struct Keystore: Sendable {
     ///   - hostName: as the public CLI saw it.
     ///   - home: the home folder as the public CLI saw it.
     public func importPublic(hostName: String, home: String) throws(IdentityError) -> Identity {
-        guard let bytes = try Self.bytes(path) else { throw .file(path: path, reason: "there is no identity") }
-        let (identity, createdAt) = try PublicIdentityFile.open(bytes, path: path, hostName: hostName, home: home)
+        guard let bytes = try Self.bytes(path) else {
+            throw .file(path: path, reason: "there is no identity")
+        }
+        let (identity, createdAt) = try PublicIdentityFile.open(
+            bytes, path: path, hostName: hostName, home: home)
         try Self.replace(
             path, with: KeystoreFile(identity: identity, createdAt: createdAt, sealer: sealer))
         return identity

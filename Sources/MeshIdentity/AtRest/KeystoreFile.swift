@@ -1,4 +1,5 @@
-/// `mesh-identity.json`: an identity whose private half is sealed. Everything beside it is public, and bound to it.
+/// `mesh-identity.json`: an identity whose private half is sealed. Everything beside it is public, and bound
+/// to it.
 struct KeystoreFile: Codable {
     static let currentVersion = 1
 
@@ -20,7 +21,8 @@ struct KeystoreFile: Codable {
         self.createdAt = createdAt
         keyID = sealer.keyID
         kdf = sealer.kdf
-        let data = Self.associatedData(did: did, amid: amid, publicKey: publicKey, createdAt: createdAt, kdf: kdf)
+        let data = Self.associatedData(
+            did: did, amid: amid, publicKey: publicKey, createdAt: createdAt, kdf: kdf)
         let box: SealedBox
         do {
             box = try identity.withSeed { try sealer.seal($0, associatedData: data) }
@@ -41,7 +43,8 @@ struct KeystoreFile: Codable {
         guard let nonce = Base64.decode(nonce), nonce.count == AESGCM.nonceSize,
             let ciphertext = Base64.decode(ciphertext)
         else { throw .damaged(path: path, reason: "nonce or ciphertext is not base64") }
-        let data = Self.associatedData(did: did, amid: amid, publicKey: publicKey, createdAt: createdAt, kdf: kdf)
+        let data = Self.associatedData(
+            did: did, amid: amid, publicKey: publicKey, createdAt: createdAt, kdf: kdf)
         let seed: SecretBytes
         do {
             seed = try sealer.open(

@@ -1,7 +1,7 @@
 import FoundationEssentials
 
-/// The identity file of the public kars CLI, to be read once and never written: its key is derived from the host
-/// name and the home folder, which anybody on the machine can guess.
+/// The identity file of the public kars CLI, to be read once and never written: its key is derived from the
+/// host name and the home folder, which anybody on the machine can guess.
 enum PublicIdentityFile {
     private struct Fields: Decodable {
         let publicKey: String
@@ -24,8 +24,10 @@ enum PublicIdentityFile {
         } catch {
             throw .damaged(path: path, reason: JSONCoding.reason(of: error))
         }
-        guard let ciphertext = Base64.decode(fields.encryptedPrivateKey), let nonce = Base64.decode(fields.iv),
-            let tag = Base64.decode(fields.authTag), nonce.count == AESGCM.nonceSize, tag.count == AESGCM.tagSize
+        guard let ciphertext = Base64.decode(fields.encryptedPrivateKey),
+            let nonce = Base64.decode(fields.iv),
+            let tag = Base64.decode(fields.authTag), nonce.count == AESGCM.nonceSize,
+            tag.count == AESGCM.tagSize
         else { throw .damaged(path: path, reason: "not base64") }
         var key = SHA256Digest.hash(Array("kars:mesh-identity:\(hostName):\(home)".utf8))
         defer { key.wipe() }
@@ -37,7 +39,8 @@ enum PublicIdentityFile {
         }
         var content = plaintext.withUnsafeBytes { Array($0) }
         defer { content.wipe() }
-        // A form is recognised by the public key that it gives: 64 bytes may be two keys or one in hexadecimal.
+        // A form is recognised by the public key that it gives: 64 bytes may be two keys or one in
+        // hexadecimal.
         for var seed in seeds(in: content) {
             defer { seed.wipe() }
             let identity = try Identity(seed: SecretBytes(copying: seed))
@@ -61,7 +64,9 @@ enum PublicIdentityFile {
     private static func seeds(in content: [UInt8]) -> [[UInt8]] {
         let text = String(decoding: content, as: UTF8.self).trimmed
         let lines = text.split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("-----") }
-        return [content, Hex.decode(text), Base64.decode(lines.joined())].compactMap { $0.flatMap(binarySeed) }
+        return [content, Hex.decode(text), Base64.decode(lines.joined())].compactMap {
+            $0.flatMap(binarySeed)
+        }
     }
 
     private static func binarySeed(_ bytes: [UInt8]) -> [UInt8]? {

@@ -31,7 +31,8 @@ public struct SealedBox: Codable, Sendable, Equatable {
         nonce = try object.decodeBase64(.nonce, count: AESGCM.nonceSize)
         let text = try object.decode(String.self, forKey: .ciphertext)
         guard let bytes = Base64.decode(text), bytes.count >= AESGCM.tagSize else {
-            throw DecodingError.dataCorruptedError(forKey: .ciphertext, in: object, debugDescription: "not a box")
+            throw DecodingError.dataCorruptedError(
+                forKey: .ciphertext, in: object, debugDescription: "not a box")
         }
         ciphertext = bytes
     }
@@ -55,7 +56,8 @@ public struct SealedBox: Codable, Sendable, Equatable {
         guard bytes.count >= 2, bytes[0] == UInt8(Self.currentVersion) else { throw .tampered }
         let nameEnd = 2 + Int(bytes[1])
         let nonceEnd = nameEnd + AESGCM.nonceSize
-        guard bytes.count >= nonceEnd + AESGCM.tagSize, let name = String(validating: bytes[2..<nameEnd], as: UTF8.self)
+        guard bytes.count >= nonceEnd + AESGCM.tagSize,
+            let name = String(validating: bytes[2..<nameEnd], as: UTF8.self)
         else { throw .tampered }
         self.init(keyID: name, nonce: Array(bytes[nameEnd..<nonceEnd]), ciphertext: Array(bytes[nonceEnd...]))
     }

@@ -15,6 +15,7 @@ public struct HomeRecord: Codable, Sendable, Equatable {
     /// When the registry took the write, by its clock.
     public let updatedAt: String
 
+    /// The registry's own; clients decode one.
     public init(agent: String, did: String, home: String, epoch: Int, updatedAt: String) {
         self.agent = agent
         self.did = did
@@ -34,6 +35,7 @@ public struct HomeRecord: Codable, Sendable, Equatable {
 /// Epoch 1 creates the record and is signed by the agent's first key. Each later epoch is exactly the present one
 /// plus 1 and is signed by the key of the home that gives the agent away, so nobody can take an agent.
 public struct HomeUpdate: Codable, Sendable, Equatable {
+    /// 1, or the present epoch plus 1.
     public let epoch: Int
     /// DID of the peer that runs the agent from this epoch on; a registered agent.
     public let home: String
@@ -88,12 +90,16 @@ public struct HomeUpdate: Codable, Sendable, Equatable {
 public struct HomeHistory: Codable, Sendable, Equatable {
     /// One home that the agent had.
     public struct Entry: Codable, Sendable, Equatable {
+        /// As in ``HomeRecord``.
         public let epoch: Int
+        /// DID of the peer.
         public let home: String
         /// The agent's DID from this epoch on.
         public let did: String
+        /// When the registry took the write.
         public let updatedAt: String
 
+        /// The registry's own; clients decode one.
         public init(epoch: Int, home: String, did: String, updatedAt: String) {
             self.epoch = epoch
             self.home = home
@@ -107,10 +113,12 @@ public struct HomeHistory: Codable, Sendable, Equatable {
         }
     }
 
+    /// One page.
     public let history: [Entry]
-    /// Entries in all, on every page.
+    /// Entries in all, the same on every page.
     public let total: Int
 
+    /// The registry's own; clients decode one.
     public init(history: [Entry], total: Int) {
         self.history = history
         self.total = total

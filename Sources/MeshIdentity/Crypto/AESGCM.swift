@@ -19,7 +19,8 @@ enum AESGCM {
 
     /// Ciphertext with the tag appended.
     static func seal(
-        _ plaintext: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, nonce: [UInt8], associatedData: [UInt8]
+        _ plaintext: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, nonce: [UInt8],
+        associatedData: [UInt8]
     ) -> [UInt8] {
         precondition(key.count == keySize && nonce.count == nonceSize, "AES-256-GCM takes 32 and 12 bytes")
         guard let context = EVP_CIPHER_CTX_new() else { preconditionFailure("no memory for AES-256-GCM") }
@@ -29,14 +30,19 @@ enum AESGCM {
         return [UInt8](unsafeUninitializedCapacity: input.count + tagSize) { output, count in
             var length: Int32 = 0
             var done = EVP_EncryptInit_ex2(context, algorithm.cipher, key.baseAddress, nonce, nil) == 1
-            done = done && EVP_EncryptUpdate(context, nil, &length, associatedData, Int32(associatedData.count)) == 1
+            done =
+                done
+                && EVP_EncryptUpdate(context, nil, &length, associatedData, Int32(associatedData.count)) == 1
             if done && !input.isEmpty {
-                done = EVP_EncryptUpdate(
-                    context, output.baseAddress, &length, input.baseAddress, Int32(input.count)) == 1
+                done =
+                    EVP_EncryptUpdate(
+                        context, output.baseAddress, &length, input.baseAddress, Int32(input.count)) == 1
             }
             done = done && EVP_EncryptFinal_ex(context, output.baseAddress! + input.count, &length) == 1
-            done = done && EVP_CIPHER_CTX_ctrl(
-                context, EVP_CTRL_AEAD_GET_TAG, Int32(tagSize), output.baseAddress! + input.count) == 1
+            done =
+                done
+                && EVP_CIPHER_CTX_ctrl(
+                    context, EVP_CTRL_AEAD_GET_TAG, Int32(tagSize), output.baseAddress! + input.count) == 1
             precondition(done, "AES-256-GCM failed to seal")
             count = input.count + tagSize
         }
@@ -46,7 +52,8 @@ enum AESGCM {
     static func open(
         _ box: [UInt8], key: UnsafeRawBufferPointer, nonce: [UInt8], associatedData: [UInt8]
     ) -> SecretBytes? {
-        guard key.count == keySize, nonce.count == nonceSize, box.count >= tagSize, box.count < Int(Int32.max),
+        guard key.count == keySize, nonce.count == nonceSize, box.count >= tagSize,
+            box.count < Int(Int32.max),
             let context = EVP_CIPHER_CTX_new()
         else { return nil }
         defer { EVP_CIPHER_CTX_free(context) }
@@ -58,7 +65,8 @@ enum AESGCM {
             var length: Int32 = 0
             let output = output.bindMemory(to: UInt8.self)
             var scratch: UInt8 = 0
-            opened = EVP_DecryptInit_ex2(context, algorithm.cipher, key.baseAddress, nonce, nil) == 1
+            opened =
+                EVP_DecryptInit_ex2(context, algorithm.cipher, key.baseAddress, nonce, nil) == 1
                 && EVP_DecryptUpdate(context, nil, &length, associatedData, Int32(associatedData.count)) == 1
                 && (size == 0
                     || EVP_DecryptUpdate(context, output.baseAddress, &length, box, Int32(size)) == 1)

@@ -8,7 +8,8 @@ enum ChaChaPoly {
     static let overhead = 12 + 16
 
     static func seal(_ plaintext: [UInt8], key: [UInt8], nonce: [UInt8], associatedData: [UInt8]) -> [UInt8] {
-        precondition(key.count == keySize && nonce.count == nonceSize, "ChaCha20-Poly1305 takes 32 and 12 bytes")
+        precondition(
+            key.count == keySize && nonce.count == nonceSize, "ChaCha20-Poly1305 takes 32 and 12 bytes")
         Sodium.ready
         return [UInt8](unsafeUninitializedCapacity: plaintext.count + overhead) { output, count in
             _ = output.initialize(fromContentsOf: nonce)
@@ -27,9 +28,11 @@ enum ChaChaPoly {
         var opened = false
         let plaintext = box.withUnsafeBufferPointer { box in
             [UInt8](unsafeUninitializedCapacity: max(size, 1)) { output, count in
-                opened = crypto_aead_chacha20poly1305_ietf_decrypt(
-                    output.baseAddress!, nil, nil, box.baseAddress! + nonceSize, UInt64(box.count - nonceSize),
-                    associatedData, UInt64(associatedData.count), box.baseAddress!, key) == 0
+                opened =
+                    crypto_aead_chacha20poly1305_ietf_decrypt(
+                        output.baseAddress!, nil, nil, box.baseAddress! + nonceSize,
+                        UInt64(box.count - nonceSize),
+                        associatedData, UInt64(associatedData.count), box.baseAddress!, key) == 0
                 count = opened ? size : 0
             }
         }

@@ -1,9 +1,9 @@
 import COpenSSL
 
 /// HKDF with SHA-256 (RFC 5869) by OpenSSL; libsodium 1.0.18 has none.
-public enum HKDF {
-    // @unchecked: an EVP_KDF is immutable and reference-counted atomically after the fetch (OpenSSL 3 EVP_KDF(3));
-    // it lives as long as the process.
+enum HKDF {
+    // @unchecked: an EVP_KDF is immutable and reference-counted atomically after the fetch (OpenSSL 3
+    // EVP_KDF(3)); it lives as long as the process.
     private struct Algorithm: @unchecked Sendable {
         let kdf: OpaquePointer
     }
@@ -15,7 +15,7 @@ public enum HKDF {
     }()
 
     /// Extracts and expands to `count` bytes, at most 8,160.
-    public static func derive(salt: [UInt8], key: [UInt8], label: String, count: Int) -> [UInt8] {
+    static func derive(salt: [UInt8], key: [UInt8], label: String, count: Int) -> [UInt8] {
         precondition(count > 0 && count <= 255 * 32, "HKDF makes 1 to 8160 bytes")
         guard let context = EVP_KDF_CTX_new(algorithm.kdf) else { preconditionFailure("no memory for HKDF") }
         defer { EVP_KDF_CTX_free(context) }
@@ -31,7 +31,9 @@ public enum HKDF {
                 key.withUnsafeMutableBytes { key in
                     label.withUnsafeMutableBytes { label in
                         var parameters = [
-                            parameter("digest", UInt32(OSSL_PARAM_UTF8_STRING), UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
+                            parameter(
+                                "digest", UInt32(OSSL_PARAM_UTF8_STRING),
+                                UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
                             parameter("salt", UInt32(OSSL_PARAM_OCTET_STRING), salt),
                             parameter("key", UInt32(OSSL_PARAM_OCTET_STRING), key),
                             parameter("info", UInt32(OSSL_PARAM_OCTET_STRING), label),
@@ -46,8 +48,8 @@ public enum HKDF {
         return output
     }
 
-    /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach Swift
-    /// as strings, whose C form ends with the call.
+    /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach
+    /// Swift as strings, whose C form ends with the call.
     private static func parameter(
         _ name: StaticString, _ type: UInt32, _ value: UnsafeMutableRawBufferPointer
     ) -> OSSL_PARAM {

@@ -7,7 +7,8 @@ public enum Base64 {
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
     private static let padding = UInt8(ascii: "=")
 
-    /// Six bits of each character; 64 marks the two of the standard alphabet, 128 the two URL-safe ones, 255 none.
+    /// Six bits of each character; 64 marks the two of the standard alphabet, 128 the two URL-safe ones, 255
+    /// none.
     private static let values: [UInt8] = {
         var table = [UInt8](repeating: 255, count: 256)
         for (value, character) in standard.enumerated() { table[Int(character)] = UInt8(value) }
@@ -36,8 +37,8 @@ public enum Base64 {
 
     /// Reads either alphabet, padded or not.
     ///
-    /// Strict otherwise, so that a value has one spelling an alphabet: no white space, no mixture of the alphabets,
-    /// no half padding, and the unused bits of the last character are zero.
+    /// Strict otherwise, so that a value has one spelling an alphabet: no white space, no mixture of the
+    /// alphabets, no half padding, and the unused bits of the last character are zero.
     public static func decode(_ text: String) -> [UInt8]? {
         var text = text
         return text.withUTF8 { decode($0) }
@@ -102,7 +103,8 @@ public enum Base64 {
         return alphabet.withUnsafeBufferPointer { alphabet in
             var index = 0
             while index + 2 < bytes.count {
-                let group = UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
+                let group =
+                    UInt32(bytes[index]) << 16 | UInt32(bytes[index + 1]) << 8 | UInt32(bytes[index + 2])
                 put(alphabet[Int(group >> 18)])
                 put(alphabet[Int(group >> 12 & 63)])
                 put(alphabet[Int(group >> 6 & 63)])
@@ -112,7 +114,10 @@ public enum Base64 {
             if bytes.count - index == 1 {
                 put(alphabet[Int(bytes[index] >> 2)])
                 put(alphabet[Int(bytes[index] & 3) << 4])
-                if padded { put(padding); put(padding) }
+                if padded {
+                    put(padding)
+                    put(padding)
+                }
             } else if bytes.count - index == 2 {
                 put(alphabet[Int(bytes[index] >> 2)])
                 put(alphabet[Int(bytes[index] & 3) << 4 | Int(bytes[index + 1] >> 4)])

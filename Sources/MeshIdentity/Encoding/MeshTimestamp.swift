@@ -2,8 +2,8 @@ import FoundationEssentials
 
 /// ISO 8601 times as frames and proofs carry them.
 ///
-/// Written by hand because the relay formats and parses one for every connection, and because a strict parser keeps
-/// a signed text from having two readings.
+/// Written by hand because the relay formats and parses one for every connection, and because a strict parser
+/// keeps a signed text from having two readings.
 public enum MeshTimestamp {
     /// Longest text that is read.
     public static let maximumLength = 40
@@ -62,7 +62,8 @@ public enum MeshTimestamp {
             fraction = value
         }
         guard let offset = reader.zone(), reader.isAtEnd else { return nil }
-        let whole = days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
+        let whole =
+            days(year: year, month: month, day: day) * 86_400 + hour * 3600 + minute * 60 + second - offset
         return Date(timeIntervalSince1970: Double(whole) + fraction)
     }
 
@@ -122,7 +123,8 @@ public enum MeshTimestamp {
         }
     }
 
-    private static func floorDivide(_ value: Int64, by divisor: Int64) -> (quotient: Int64, remainder: Int64) {
+    private static func floorDivide(_ value: Int64, by divisor: Int64) -> (quotient: Int64, remainder: Int64)
+    {
         let remainder = ((value % divisor) + divisor) % divisor
         return ((value - remainder) / divisor, remainder)
     }

@@ -1,7 +1,8 @@
-/// The name of a key: `did:mesh:<32 hex digits>`, `did:agentmesh:<base58>` or a bare AMID (AgentMesh wire §1).
+/// The name of a key: `did:mesh:<32 hex digits>`, `did:agentmesh:<base58>` or a bare AMID (AgentMesh wire
+/// §1).
 ///
-/// All three carry a prefix of the same digest, so two names of one key are equal whatever their form; ``text``
-/// keeps the form that was read.
+/// All three carry a prefix of the same digest, so two names of one key are equal whatever their form;
+/// ``text`` keeps the form that was read.
 public struct DID: Sendable, Hashable, Comparable, CustomStringConvertible, Codable {
     /// What all forms share: the first 16 bytes of SHA-256 of the key.
     static let fingerprintSize = 16
@@ -24,8 +25,12 @@ public struct DID: Sendable, Hashable, Comparable, CustomStringConvertible, Coda
             else { throw .badDID(text) }
             self.digest = digest
         } else {
-            let amid = text.hasPrefix(Self.agentMeshPrefix) ? String(text.dropFirst(Self.agentMeshPrefix.count)) : text
-            guard let digest = Base58.decode(amid), digest.count == Self.longDigestSize else { throw .badDID(text) }
+            let amid =
+                text.hasPrefix(Self.agentMeshPrefix)
+                ? String(text.dropFirst(Self.agentMeshPrefix.count)) : text
+            guard let digest = Base58.decode(amid), digest.count == Self.longDigestSize else {
+                throw .badDID(text)
+            }
             self.digest = digest
         }
         self.text = text
@@ -51,7 +56,9 @@ public struct DID: Sendable, Hashable, Comparable, CustomStringConvertible, Coda
 
     public var description: String { text }
 
-    public static func == (left: DID, right: DID) -> Bool { left.fingerprint.elementsEqual(right.fingerprint) }
+    public static func == (left: DID, right: DID) -> Bool {
+        left.fingerprint.elementsEqual(right.fingerprint)
+    }
     public static func < (left: DID, right: DID) -> Bool {
         left.fingerprint.lexicographicallyPrecedes(right.fingerprint)
     }

@@ -63,7 +63,8 @@ public final class Identity: Sendable {
     func x25519() -> X25519KeyPair {
         var privateKey = [UInt8](repeating: 0, count: X25519.keySize)
         secretKey.withUnsafeBytes { secretKey in
-            _ = crypto_sign_ed25519_sk_to_curve25519(&privateKey, secretKey.bindMemory(to: UInt8.self).baseAddress!)
+            _ = crypto_sign_ed25519_sk_to_curve25519(
+                &privateKey, secretKey.bindMemory(to: UInt8.self).baseAddress!)
         }
         guard let pair = X25519KeyPair(privateKey: privateKey) else {
             preconditionFailure("an identity has no X25519 image")

@@ -1,9 +1,10 @@
 import FoundationEssentials
 
-/// What `pair generate` shows once: where a controller is, which key it has, and a secret that pairs one peer.
+/// What `pair generate` shows once: where a controller is, which key it has, and a secret that pairs one
+/// peer.
 ///
-/// The key is pinned so that the first message is already sealed to it (design decision 2); the issuer stores only
-/// ``secretHash``. Printing a token shows no secret; ``encoded()`` does.
+/// The key is pinned so that the first message is already sealed to it (design decision 2); the issuer stores
+/// only ``secretHash``. Printing a token shows no secret; ``encoded()`` does.
 public struct PairingToken: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
     /// What every token begins with; the digit is the version.
     public static let prefix = "azcp_1_"
@@ -29,7 +30,8 @@ public struct PairingToken: Sendable, Equatable, CustomStringConvertible, Custom
     }
 
     private init(
-        controllerAMID: String, relayURL: String, registryURL: String, secret: [UInt8], controllerKey: PublicKey,
+        controllerAMID: String, relayURL: String, registryURL: String, secret: [UInt8],
+        controllerKey: PublicKey,
         expiresAt: Date
     ) {
         self.controllerAMID = controllerAMID
@@ -51,11 +53,14 @@ public struct PairingToken: Sendable, Equatable, CustomStringConvertible, Custom
         guard let json = Base64.decode(String(text.dropFirst(Self.prefix.count))),
             let fields = try? JSONCoding.decode(Fields.self, from: json)
         else { throw .unreadable }
-        guard let secretText = fields.secret, let secret = Base64.decode(secretText), secret.count == Self.secretSize,
+        guard let secretText = fields.secret, let secret = Base64.decode(secretText),
+            secret.count == Self.secretSize,
             Base64.encodeURL(secret) == secretText
         else { throw .field("secret") }
         guard let amid = fields.controllerAMID, !amid.isEmpty else { throw .field("controller_amid") }
-        guard let relay = fields.relayURL, Self.isURL(relay, schemes: ["ws://", "wss://", "http://", "https://"]) else {
+        guard let relay = fields.relayURL,
+            Self.isURL(relay, schemes: ["ws://", "wss://", "http://", "https://"])
+        else {
             throw .field("relay_url")
         }
         guard let registry = fields.registryURL, Self.isURL(registry, schemes: ["http://", "https://"]) else {
@@ -66,7 +71,8 @@ public struct PairingToken: Sendable, Equatable, CustomStringConvertible, Custom
         guard let expiry = MeshTimestamp.parse(expiryText) else { throw .field("expires_at") }
         guard let name = try? DID(parsing: amid), name.names(key) else { throw .keyMismatch }
         self.init(
-            controllerAMID: key.amid, relayURL: relay, registryURL: registry, secret: secret, controllerKey: key,
+            controllerAMID: key.amid, relayURL: relay, registryURL: registry, secret: secret,
+            controllerKey: key,
             expiresAt: expiry)
     }
 
@@ -91,7 +97,8 @@ public struct PairingToken: Sendable, Equatable, CustomStringConvertible, Custom
 
     /// Whether a `pair_request`'s secret is the one whose hash was stored, in constant time.
     public static func secret(_ text: String, matches storedHash: String) -> Bool {
-        ConstantTime.equals(Array(Hex.encode(SHA256Digest.hash(Array(text.utf8))).utf8), Array(storedHash.utf8))
+        ConstantTime.equals(
+            Array(Hex.encode(SHA256Digest.hash(Array(text.utf8))).utf8), Array(storedHash.utf8))
     }
 
     public static func == (left: PairingToken, right: PairingToken) -> Bool {

@@ -16,7 +16,8 @@ public struct PrekeyBundle: Codable, Sendable, Equatable {
     }
 
     public init(
-        identityKey: [UInt8], identityKeyEd: [UInt8], signedPreKey: SignedPrekey, oneTimePreKey: OneTimePrekey?
+        identityKey: [UInt8], identityKeyEd: [UInt8], signedPreKey: SignedPrekey,
+        oneTimePreKey: OneTimePrekey?
     ) {
         self.identityKey = identityKey
         self.identityKeyEd = identityKeyEd
@@ -73,5 +74,7 @@ func verifyPrekeyParts(owner: PublicKey, identityKey: [UInt8], signed: SignedPre
     guard let image = try? owner.x25519() else { throw .bundle("identity_key_ed") }
     guard identityKey == image else { throw .otherIdentity }
     guard signed.publicKey.count == X25519.keySize else { throw .bundle("signed_pre_key") }
-    guard owner.isValid(signature: signed.signature, over: signed.publicKey) else { throw .badPrekeySignature }
+    guard owner.isValid(signature: signed.signature, over: signed.publicKey) else {
+        throw .badPrekeySignature
+    }
 }

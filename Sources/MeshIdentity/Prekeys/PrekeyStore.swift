@@ -5,13 +5,18 @@ import FoundationEssentials
 /// A value: its owner seals and stores ``serialized()`` after every change and before acting on it, so that a
 /// one-time prekey is never used twice, not even after a crash.
 public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomReflectable {
-    /// Signed prekeys are replaced weekly and honoured for 14 days after that (AgentMesh wire §7), in seconds.
+    /// Signed prekeys are replaced weekly and honoured for 14 days after that (AgentMesh wire §7), in
+    /// seconds.
     public static let rotationInterval: Double = 7 * 86_400
     public static let grace: Double = 14 * 86_400
     /// A registry that holds fewer than this many is refilled.
     public static let refillBelow = 5
     /// What ``refill(to:)`` fills to.
     public static let standardCount = 20
+
+    /// Most one-time prekeys that are kept. Those that a registry handed out and nobody used would pile up
+    /// otherwise; the oldest go first.
+    public static let maximumKept = 200
 
     struct Signed: Sendable, Equatable {
         let id: Int
@@ -52,7 +57,7 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
     @discardableResult
     public mutating func refill(to count: Int = standardCount) -> [OneTimePrekey] {
         var made: [OneTimePrekey] = []
-        while oneTime.count < count { made.append(addOneTime()) }
+        while oneTime.count < min(count, Self.maximumKept) { made.append(addOneTime()) }
         return made
     }
 
@@ -65,6 +70,7 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
         let pair = X25519KeyPair.generate()
         defer { nextID += 1 }
         oneTime[nextID] = pair
+        if oneTime.count > Self.maximumKept, let oldest = oneTime.keys.min() { oneTime[oldest] = nil }
         return OneTimePrekey(keyID: nextID, publicKey: pair.publicKey)
     }
 
@@ -90,7 +96,9 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
 
     /// Everything to publish: the signed prekey, and all unused one-time prekeys or only `oneTime`.
     public func upload(identity: Identity, oneTime added: [OneTimePrekey]? = nil) -> PrekeyUpload {
-        let all = oneTime.sorted { $0.key < $1.key }.map { OneTimePrekey(keyID: $0.key, publicKey: $0.value.publicKey) }
+        let all = oneTime.sorted { $0.key < $1.key }.map {
+            OneTimePrekey(keyID: $0.key, publicKey: $0.value.publicKey)
+        }
         return PrekeyUpload(
             identityKey: identity.x25519().publicKey, identityKeyEd: identity.publicKey.bytes,
             signedPreKey: SignedPrekey(
@@ -169,7 +177,8 @@ extension PrekeyStore: Codable {
         previous = try object.decodeIfPresent(StoredPair.self, forKey: .previous)?.signed()
         if let text = try object.decodeIfPresent(String.self, forKey: .replacedAt) {
             guard let time = MeshTimestamp.parse(text) else {
-                throw DecodingError.dataCorruptedError(forKey: .replacedAt, in: object, debugDescription: "not a time")
+                throw DecodingError.dataCorruptedError(
+                    forKey: .replacedAt, in: object, debugDescription: "not a time")
             }
             replacedAt = time
         }
@@ -179,7 +188,8 @@ extension PrekeyStore: Codable {
         let highest = max(current.id, previous?.id ?? 0, oneTime.keys.max() ?? 0)
         nextID = try object.decode(Int.self, forKey: .nextID)
         guard nextID > highest, nextID < Int(Int32.max) else {
-            throw DecodingError.dataCorruptedError(forKey: .nextID, in: object, debugDescription: "used before")
+            throw DecodingError.dataCorruptedError(
+                forKey: .nextID, in: object, debugDescription: "used before")
         }
     }
 
@@ -190,7 +200,8 @@ extension PrekeyStore: Codable {
         try object.encodeIfPresent(previous.map(StoredPair.init(_:)), forKey: .previous)
         try object.encodeIfPresent(replacedAt.map(MeshTimestamp.format), forKey: .replacedAt)
         try object.encode(
-            oneTime.sorted { $0.key < $1.key }.map { StoredPair(id: $0.key, pair: $0.value) }, forKey: .oneTime)
+            oneTime.sorted { $0.key < $1.key }.map { StoredPair(id: $0.key, pair: $0.value) },
+            forKey: .oneTime)
         try object.encode(nextID, forKey: .nextID)
     }
 }

@@ -20,7 +20,8 @@ public struct PrekeyUpload: Codable, Sendable, Equatable {
     }
 
     init(
-        identityKey: [UInt8], identityKeyEd: [UInt8], signedPreKey: SignedPrekey, oneTimePreKeys: [OneTimePrekey]
+        identityKey: [UInt8], identityKeyEd: [UInt8], signedPreKey: SignedPrekey,
+        oneTimePreKeys: [OneTimePrekey]
     ) {
         self.identityKey = identityKey
         self.identityKeyEd = identityKeyEd
@@ -41,8 +42,8 @@ public struct PrekeyUpload: Codable, Sendable, Equatable {
     /// The body as it is sent.
     public func encode() -> [UInt8] { JSONCoding.encode(self) }
 
-    /// What the registry checks before it stores: the keys are `owner`'s, the prekey is signed, identifiers are
-    /// unique.
+    /// What the registry checks before it stores: the keys are `owner`'s, the prekey is signed, identifiers
+    /// are unique.
     public func verify(for owner: PublicKey) throws(SessionError) {
         guard identityKeyEd == owner.bytes else { throw .otherIdentity }
         try verifyPrekeyParts(owner: owner, identityKey: identityKey, signed: signedPreKey)

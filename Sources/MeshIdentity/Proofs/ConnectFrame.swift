@@ -25,7 +25,8 @@ public struct ConnectFrame: Codable, Sendable {
     public static func make(identity: Identity, now: Date, token: String? = nil) -> ConnectFrame {
         let timestamp = MeshTimestamp.format(now)
         return ConnectFrame(
-            v: 1, type: "connect", from: identity.did.text, publicKey: Base64.encode(identity.publicKey.bytes),
+            v: 1, type: "connect", from: identity.did.text,
+            publicKey: Base64.encode(identity.publicKey.bytes),
             timestamp: timestamp, signature: Base64.encode(identity.sign(timestamp)), token: token,
             supportedVersions: nil)
     }
@@ -68,7 +69,8 @@ public struct ConnectFrame: Codable, Sendable {
     }
 
     init(
-        v: Int, type: String, from: String, publicKey: String, timestamp: String, signature: String, token: String?,
+        v: Int, type: String, from: String, publicKey: String, timestamp: String, signature: String,
+        token: String?,
         supportedVersions: [Int]?
     ) {
         self.v = v
@@ -92,11 +94,14 @@ public struct ConnectFrame: Codable, Sendable {
         // The specification nests the proof, every implementation sends it flat (AgentMesh wire §8).
         let nested: KeyedDecodingContainer<AuthKeys>? =
             frame.contains(.auth) ? try? frame.nestedContainer(keyedBy: AuthKeys.self, forKey: .auth) : nil
-        publicKey = try frame.decodeTextIfPresent(.publicKey, limit: 256)
+        publicKey =
+            try frame.decodeTextIfPresent(.publicKey, limit: 256)
             ?? nested?.decodeTextIfPresent(.publicKey, limit: 256) ?? ""
-        timestamp = try frame.decodeTextIfPresent(.timestamp, limit: 256)
+        timestamp =
+            try frame.decodeTextIfPresent(.timestamp, limit: 256)
             ?? nested?.decodeTextIfPresent(.timestamp, limit: 256) ?? ""
-        signature = try frame.decodeTextIfPresent(.signature, limit: 256)
+        signature =
+            try frame.decodeTextIfPresent(.signature, limit: 256)
             ?? nested?.decodeTextIfPresent(.signature, limit: 256) ?? ""
     }
 

@@ -8,12 +8,15 @@ public enum ProofWindow {
     static func check(_ timestamp: String, now: Date) throws(ProofError) {
         guard let time = MeshTimestamp.parse(timestamp) else { throw .timestampUnreadable }
         let age = now.timeIntervalSince(time)
-        guard abs(age) <= Double(seconds) else { throw .timestampOutOfWindow(Int(age.rounded(.awayFromZero))) }
+        guard abs(age) <= Double(seconds) else {
+            throw .timestampOutOfWindow(Int(age.rounded(.awayFromZero)))
+        }
     }
 
     static func signature(_ text: String, field: String = "signature") throws(ProofError) -> [UInt8] {
         guard !text.isEmpty else { throw .missing(field) }
-        guard text.utf8.count <= 128, let bytes = Base64.decode(text), bytes.count == PublicKey.signatureSize else {
+        guard text.utf8.count <= 128, let bytes = Base64.decode(text), bytes.count == PublicKey.signatureSize
+        else {
             throw .malformed(field)
         }
         return bytes

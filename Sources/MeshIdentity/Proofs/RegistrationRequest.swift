@@ -2,7 +2,8 @@ import FoundationEssentials
 
 /// Body of `POST /v1/agents` (AgentMesh wire §7).
 ///
-/// Absent proof fields read as empty, so that the registry can say what is missing; ``verify(now:)`` refuses them.
+/// Absent proof fields read as empty, so that the registry can say what is missing; ``verify(now:)`` refuses
+/// them.
 public struct RegistrationRequest: Codable, Sendable {
     /// Base64url.
     public var publicKey: String
@@ -26,7 +27,8 @@ public struct RegistrationRequest: Codable, Sendable {
         let key = identity.publicKey.base64URL
         let timestamp = MeshTimestamp.format(now)
         return RegistrationRequest(
-            publicKey: key, proof: Base64.encodeURL(identity.sign(key + timestamp)), proofTimestamp: timestamp,
+            publicKey: key, proof: Base64.encodeURL(identity.sign(key + timestamp)),
+            proofTimestamp: timestamp,
             did: identity.did.text, capabilities: capabilities, metadata: metadata)
     }
 

@@ -2,8 +2,8 @@ import FoundationEssentials
 
 /// One key's word that another one follows it (design decision 3).
 ///
-/// Both keys sign `succession:<old>:<new>:<epoch>:<timestamp>`: the old one gives, the new one takes, so nobody can
-/// be named a successor against their will. Certificates do not expire: the epoch orders them.
+/// Both keys sign `succession:<old>:<new>:<epoch>:<timestamp>`: the old one gives, the new one takes, so
+/// nobody can be named a successor against their will. Certificates do not expire: the epoch orders them.
 public struct SuccessionCertificate: Codable, Sendable, Equatable {
     public let oldDID: String
     public let oldKey: PublicKey
@@ -36,7 +36,8 @@ public struct SuccessionCertificate: Codable, Sendable, Equatable {
 
     /// Puts together what the two peers signed.
     public init(
-        oldKey: PublicKey, newKey: PublicKey, reason: String, epoch: UInt64, timestamp: String, signature: [UInt8],
+        oldKey: PublicKey, newKey: PublicKey, reason: String, epoch: UInt64, timestamp: String,
+        signature: [UInt8],
         proof: [UInt8]
     ) {
         oldDID = oldKey.did.text

@@ -1,11 +1,14 @@
 /// What a KNOCK carries so that the other side can build the session (AgentMesh wire §5).
-public struct Establishment: Codable, Sendable, Equatable {
+public struct Establishment: Codable, Sendable, Hashable {
     /// The initiator's X25519 identity key.
     public let ik: [UInt8]
     /// The initiator's ephemeral key.
     public let ek: [UInt8]
     /// Identifier of the one-time prekey that was used.
     public let otk: Int?
+
+    /// Whether ``ik`` is the X25519 image of `key`, as it must be for the sender's.
+    public func belongs(to key: PublicKey) -> Bool { (try? key.x25519()) == ik }
 
     private enum CodingKeys: String, CodingKey { case ik, ek, otk }
 

@@ -1,7 +1,8 @@
 /// The two derivations of the Double Ratchet (AgentMesh wire §2).
 enum RatchetKeys {
     /// Root step: new root key and chain key, or nil for a point that gives no secret.
-    static func step(root: [UInt8], pair: X25519KeyPair, remote: [UInt8]) -> (root: [UInt8], chain: [UInt8])? {
+    static func step(root: [UInt8], pair: X25519KeyPair, remote: [UInt8]) -> (root: [UInt8], chain: [UInt8])?
+    {
         guard var shared = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else { return nil }
         defer { shared.wipe() }
         return step(root: root, shared: shared)

@@ -23,7 +23,9 @@ public struct RatchetMessage: Sendable, Equatable {
         var header = dh
         header.reserveCapacity(40)
         for value in [pn, n] {
-            for shift in [24, 16, 8, 0] as [UInt32] { header.append(UInt8(truncatingIfNeeded: value >> shift)) }
+            for shift in [24, 16, 8, 0] as [UInt32] {
+                header.append(UInt8(truncatingIfNeeded: value >> shift))
+            }
         }
         return header
     }

@@ -1,7 +1,7 @@
 /// A session with one peer: Double Ratchet and the data it is bound to (AgentMesh wire §4).
 ///
-/// A value without a lock or a file: its owner seals and stores ``serialized()`` before a message leaves or is
-/// acknowledged. Whatever throws leaves the session as it was.
+/// A value without a lock or a file: its owner seals and stores ``serialized()`` before a message leaves or
+/// is acknowledged. Whatever throws leaves the session as it was.
 public struct RatchetSession: Sendable, CustomStringConvertible, CustomReflectable {
     /// Most messages that may be missing before one that is read.
     public static let maximumSkipped = 100
@@ -14,8 +14,8 @@ public struct RatchetSession: Sendable, CustomStringConvertible, CustomReflectab
     public let peer: String
     let associatedData: [UInt8]
     var state: RatchetState
-    /// The responder's second possibility until its first message tells which signed prekey the initiator took:
-    /// a KNOCK does not say.
+    /// The responder's second possibility until its first message tells which signed prekey the initiator
+    /// took: a KNOCK does not say.
     var alternate: RatchetState?
 
     init(peer: String, associatedData: [UInt8], state: RatchetState, alternate: RatchetState? = nil) {
@@ -60,7 +60,8 @@ public struct RatchetSession: Sendable, CustomStringConvertible, CustomReflectab
         }
         var next = state
         do throws(SessionError) {
-            let plaintext = try next.decrypt(message, associatedData: associatedData, limits: limits, pair: pair)
+            let plaintext = try next.decrypt(
+                message, associatedData: associatedData, limits: limits, pair: pair)
             state.wipeKeys(replacedBy: next)
             state = next
             alternate = nil

@@ -26,7 +26,8 @@ struct RatchetState: Sendable, Equatable {
     }
 
     init(
-        selfPair: X25519KeyPair, remote: [UInt8]?, root: [UInt8], sendingChain: [UInt8]?, receivingChain: [UInt8]?,
+        selfPair: X25519KeyPair, remote: [UInt8]?, root: [UInt8], sendingChain: [UInt8]?,
+        receivingChain: [UInt8]?,
         sent: UInt32, received: UInt32, previousSent: UInt32, skipped: SkippedKeys
     ) {
         self.selfPair = selfPair
@@ -83,7 +84,9 @@ struct RatchetState: Sendable, Equatable {
         }
         if message.dh != remote {
             try skip(until: message.pn, limits: limits)
-            guard let step = RatchetKeys.step(root: root, pair: selfPair, remote: message.dh) else { throw .weakKey }
+            guard let step = RatchetKeys.step(root: root, pair: selfPair, remote: message.dh) else {
+                throw .weakKey
+            }
             // Only an authentic message may cost a new pair and a second step: check it first.
             receivingChain = step.chain
             root = step.root
@@ -91,7 +94,9 @@ struct RatchetState: Sendable, Equatable {
             received = 0
             let plaintext = try open(message, data: data, limits: limits)
             let newPair = pair()
-            guard let sending = RatchetKeys.step(root: root, pair: newPair, remote: message.dh) else { throw .weakKey }
+            guard let sending = RatchetKeys.step(root: root, pair: newPair, remote: message.dh) else {
+                throw .weakKey
+            }
             previousSent = sent
             sent = 0
             selfPair = newPair
@@ -126,7 +131,8 @@ struct RatchetState: Sendable, Equatable {
         guard missing <= limits.skippedPerStep else { throw .tooManySkipped(missing) }
         while received < number {
             skipped.keep(
-                RatchetKeys.messageKey(of: chain), at: .init(dh: remote, n: received), limit: limits.skippedKept)
+                RatchetKeys.messageKey(of: chain), at: .init(dh: remote, n: received),
+                limit: limits.skippedKept)
             chain = RatchetKeys.nextChain(after: chain)
             received += 1
         }

@@ -31,7 +31,8 @@ public enum SessionError: Error, Equatable, CustomStringConvertible {
         case .weakKey: "the peer's key gives no secret"
         case .unknownOneTimePrekey(let id): "one-time prekey \(id) is unknown or was used before"
         case .notYetReceived: "the session cannot send before its first message arrived"
-        case .tooManySkipped(let count): "\(count) messages are missing, more than \(RatchetSession.maximumSkipped)"
+        case .tooManySkipped(let count):
+            "\(count) messages are missing, more than \(RatchetSession.maximumSkipped)"
         case .forged: "message does not authenticate"
         case .tooLarge(let size): "message of \(size) bytes exceeds \(RatchetSession.maximumMessageSize)"
         case .exhausted: "the session has sent all the messages it can"

@@ -9,7 +9,8 @@ public enum X3DH {
         identity: Identity, bundle: PrekeyBundle, from: String, to: String
     ) throws(SessionError) -> (RatchetSession, Establishment) {
         try initiate(
-            identity: identity, bundle: bundle, from: from, to: to, ephemeral: .generate(), ratchet: .generate())
+            identity: identity, bundle: bundle, from: from, to: to, ephemeral: .generate(),
+            ratchet: .generate())
     }
 
     static func initiate(
@@ -18,16 +19,17 @@ public enum X3DH {
     ) throws(SessionError) -> (RatchetSession, Establishment) {
         guard let peer = try? DID(parsing: to) else { throw .otherIdentity }
         try bundle.verify(for: peer)
-        let own = identity.x25519()
-        var agreements = [
-            (own, bundle.signedPreKey.publicKey), (ephemeral, bundle.identityKey),
-            (ephemeral, bundle.signedPreKey.publicKey),
-        ]
-        if let oneTime = bundle.oneTimePreKey { agreements.append((ephemeral, oneTime.publicKey)) }
-        var secret = try sharedSecret(agreements)
+        var own = identity.x25519()
+        defer { own.wipe() }
+        var secret = try sharedSecret(
+            [
+                (own, bundle.signedPreKey.publicKey), (ephemeral, bundle.identityKey),
+                (ephemeral, bundle.signedPreKey.publicKey),
+            ] + (bundle.oneTimePreKey.map { [(ephemeral, $0.publicKey)] } ?? []))
         defer { secret.wipe() }
         let data = associatedData(from: from, to: to, initiator: own.publicKey, responder: bundle.identityKey)
-        let state = try RatchetState(initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
+        let state = try RatchetState(
+            initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
         return (
             RatchetSession(peer: to, associatedData: data, state: state),
             Establishment(ik: own.publicKey, ek: ephemeral.publicKey, otk: bundle.oneTimePreKey?.keyID)
@@ -36,10 +38,11 @@ public enum X3DH {
 
     /// Builds the session that an initiator started.
     ///
-    /// A one-time prekey that was used is gone from `prekeys` afterwards: store both before acting on the session.
-    /// Where a previous signed prekey is still honoured, the session's first message decides which one the
-    /// initiator took. That `establishment.ik` is the sender's key is for the caller to check
-    /// (``KnockFrame/verify(key:)``).
+    /// A one-time prekey that was used is gone from `prekeys` afterwards: store both before acting on the
+    /// session. Where a previous signed prekey is still honoured, the session's first message decides which
+    /// one the initiator took. That `establishment.ik` is the sender's key is for the caller to check
+    /// (``KnockFrame/verify(key:)``, ``Establishment/belongs(to:)``), and so is that one establishment makes
+    /// one session only: without a one-time prekey nothing else stops a relay from delivering it twice.
     ///
     /// - Parameters:
     ///   - from: the peer's DID as it stands in the KNOCK.
@@ -54,13 +57,15 @@ public enum X3DH {
             guard let pair = prekeys.oneTimePair(id: id) else { throw .unknownOneTimePrekey(id) }
             oneTime = pair
         }
-        let pair = identity.x25519()
+        var pair = identity.x25519()
+        defer { pair.wipe() }
         let data = associatedData(from: from, to: to, initiator: establishment.ik, responder: pair.publicKey)
         var states: [RatchetState] = []
         for signed in prekeys.signedPairs {
-            var agreements = [(signed, establishment.ik), (pair, establishment.ek), (signed, establishment.ek)]
-            if let oneTime { agreements.append((oneTime, establishment.ek)) }
-            states.append(RatchetState(responder: signed, secret: try sharedSecret(agreements)))
+            let secret = try sharedSecret(
+                [(signed, establishment.ik), (pair, establishment.ek), (signed, establishment.ek)]
+                    + (oneTime.map { [($0, establishment.ek)] } ?? []))
+            states.append(RatchetState(responder: signed, secret: secret))
         }
         if let id = establishment.otk { _ = prekeys.takeOneTime(id: id) }
         return RatchetSession(
@@ -77,7 +82,9 @@ public enum X3DH {
         material.reserveCapacity(32 * 5)
         defer { material.wipe() }
         for (pair, remote) in agreements {
-            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else { throw .weakKey }
+            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else {
+                throw .weakKey
+            }
             material += output
             output.wipe()
         }

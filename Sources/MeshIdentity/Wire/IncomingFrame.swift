@@ -19,7 +19,8 @@ public enum IncomingFrame: Sendable, Equatable, Decodable {
     public static let maximumPending = 1000
 
     /// Reads one text frame.
-    public static func decode(_ bytes: [UInt8], limit: Int = maximumSize) throws(FrameError) -> IncomingFrame {
+    public static func decode(_ bytes: [UInt8], limit: Int = maximumSize) throws(FrameError) -> IncomingFrame
+    {
         guard bytes.count <= limit else { throw .tooLarge(bytes.count, limit: limit) }
         do {
             return try JSONCoding.decode(IncomingFrame.self, from: bytes)

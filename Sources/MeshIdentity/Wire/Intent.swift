@@ -14,7 +14,8 @@ public struct Intent: Codable, Sendable, Equatable {
     private let value: JSONValue
 
     public init(
-        action: String, description: String? = nil, capabilitiesRequired: [String]? = nil, trustMinimum: Double? = nil
+        action: String, description: String? = nil, capabilitiesRequired: [String]? = nil,
+        trustMinimum: Double? = nil
     ) {
         var members: [String: JSONValue] = ["action": .string(action)]
         if let description { members["description"] = .string(description) }
@@ -22,7 +23,8 @@ public struct Intent: Codable, Sendable, Equatable {
             members["capabilities_required"] = .array(capabilitiesRequired.map { .string($0) })
         }
         if let trustMinimum {
-            members["trust_minimum"] = Int64(exactly: trustMinimum).map { .integer($0) } ?? .number(trustMinimum)
+            members["trust_minimum"] =
+                Int64(exactly: trustMinimum).map { .integer($0) } ?? .number(trustMinimum)
         }
         self.action = action
         self.description = description
@@ -50,7 +52,8 @@ public struct Intent: Codable, Sendable, Equatable {
         var bytes: [UInt8] = []
         value.appendCanonical(to: &bytes)
         guard bytes.count <= Self.maximumSize else {
-            throw DecodingError.dataCorruptedError(forKey: .action, in: object, debugDescription: "intent too large")
+            throw DecodingError.dataCorruptedError(
+                forKey: .action, in: object, debugDescription: "intent too large")
         }
         canonicalBytes = bytes
     }

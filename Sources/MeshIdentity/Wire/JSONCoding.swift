@@ -25,7 +25,8 @@ enum JSONCoding {
         switch error {
         case .keyNotFound(let key, _): return "\(key.stringValue) is missing"
         case .typeMismatch(_, let context), .valueNotFound(_, let context):
-            return context.codingPath.isEmpty ? "not an object" : "\(name(context.codingPath)) has the wrong type"
+            return context.codingPath.isEmpty
+                ? "not an object" : "\(name(context.codingPath)) has the wrong type"
         case .dataCorrupted(let context):
             return context.codingPath.isEmpty ? "not JSON" : "\(name(context.codingPath)) is unreadable"
         @unknown default: return "not JSON"

@@ -2,8 +2,11 @@ import FoundationEssentials
 
 /// A stranger's wish to talk (AgentMesh wire §5, `knock`).
 ///
-/// Ours is always signed and carries `public_key`, so that the receiver can check the sender without asking the
-/// registry; both are absent in what the published SDK sends (AgentMesh wire §8).
+/// Ours is always signed and carries `public_key`, so that the receiver can check the sender without asking
+/// the registry; both are absent in what the published SDK sends (AgentMesh wire §8). The protocol's
+/// signature covers the intent alone, so a relay could put one KNOCK's intent on another one's session; ours
+/// therefore also carries `binding`, a signature over names, identifier, time, intent and establishment
+/// together.
 public struct KnockFrame: Codable, Sendable, Equatable {
     public var from: String
     public var to: String
@@ -15,6 +18,8 @@ public struct KnockFrame: Codable, Sendable, Equatable {
     /// Base64 Ed25519 over the intent's canonical form.
     public var signature: String?
     public var publicKey: PublicKey?
+    /// Base64url Ed25519 over all of the frame that matters; other implementations neither send nor read it.
+    public var binding: String?
 
     /// What is known of a KNOCK's sender after ``verify(key:)``.
     public enum Proof: Sendable, Equatable {
@@ -28,13 +33,16 @@ public struct KnockFrame: Codable, Sendable, Equatable {
 
     /// A signed KNOCK with the sender's key.
     public static func make(
-        identity: Identity, to: String, intent: Intent, establishment: Establishment, id: String = FrameID.make(),
+        identity: Identity, to: String, intent: Intent, establishment: Establishment,
+        id: String = FrameID.make(),
         now: Date
     ) -> KnockFrame {
-        KnockFrame(
+        var knock = KnockFrame(
             from: identity.did.text, to: to, id: id, ts: MeshTimestamp.format(now), intent: intent,
             establishment: establishment, signature: Base64.encodeURL(identity.sign(intent.canonicalBytes)),
             publicKey: identity.publicKey)
+        knock.binding = Base64.encodeURL(identity.sign(knock.boundText))
+        return knock
     }
 
     init(
@@ -51,8 +59,8 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         self.publicKey = publicKey
     }
 
-    /// Checks that the key belongs to `from`, that `establishment.ik` is its X25519 image, and the signature if
-    /// there is one.
+    /// Checks that the key belongs to `from`, that `establishment.ik` is its X25519 image, and the signature
+    /// if there is one.
     ///
     /// - Parameter key: the sender's key where it is known already; the frame's must then be the same.
     public func verify(key known: PublicKey? = nil) throws(ProofError) -> Proof {
@@ -61,8 +69,9 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         guard let key = known ?? publicKey else { return .keyUnknown }
         guard name.names(key) else { throw .keyMismatch }
         if let establishment {
-            guard let image = try? key.x25519(), image == establishment.ik else { throw .keyMismatch }
+            guard establishment.belongs(to: key) else { throw .keyMismatch }
         }
+        guard binding == nil || isBound(by: key) else { throw .badSignature }
         guard let signature else { return .unsigned(key) }
         guard key.isValid(signature: try ProofWindow.signature(signature), over: intent.canonicalBytes) else {
             throw .badSignature
@@ -70,11 +79,25 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         return .signed(key)
     }
 
+    /// Whether `key` signed this very KNOCK: its intent belongs to its session, its sender and its receiver.
+    public func isBound(by key: PublicKey) -> Bool {
+        guard let binding, let signature = try? ProofWindow.signature(binding) else { return false }
+        return key.isValid(signature: signature, over: Array(boundText.utf8))
+    }
+
+    private var boundText: String {
+        let session = establishment.map {
+            "\(Hex.encode($0.ik)):\(Hex.encode($0.ek)):\($0.otk.map(String.init) ?? "")"
+        }
+        let digest = Hex.encode(SHA256Digest.hash(intent.canonicalBytes))
+        return "knock:\(from):\(to):\(id):\(ts):\(digest):\(session ?? "")"
+    }
+
     /// The frame as it is sent.
     public func encode() -> [UInt8] { JSONCoding.encode(self) }
 
     private enum CodingKeys: String, CodingKey {
-        case v, type, from, to, id, ts, intent, establishment, signature
+        case v, type, from, to, id, ts, intent, establishment, signature, binding
         case publicKey = "public_key"
     }
 
@@ -89,6 +112,7 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         establishment = try frame.decodeIfPresent(Establishment.self, forKey: .establishment)
         signature = try frame.decodeTextIfPresent(.signature, limit: FrameLimits.signature)
         publicKey = try frame.decodeIfPresent(PublicKey.self, forKey: .publicKey)
+        binding = try frame.decodeTextIfPresent(.binding, limit: FrameLimits.signature)
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -102,6 +126,7 @@ public struct KnockFrame: Codable, Sendable, Equatable {
         try frame.encode(intent, forKey: .intent)
         try frame.encodeIfPresent(establishment, forKey: .establishment)
         try frame.encodeIfPresent(signature, forKey: .signature)
+        try frame.encodeIfPresent(binding, forKey: .binding)
         // Standard base64, as relays carry keys.
         try frame.encodeIfPresent(publicKey.map { Base64.encode($0.bytes) }, forKey: .publicKey)
     }

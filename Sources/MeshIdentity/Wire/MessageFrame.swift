@@ -72,10 +72,12 @@ public struct MessageFrame: Codable, Sendable, Equatable {
         guard let ciphertext = Base64.decode(try frame.decode(String.self, forKey: .ciphertext)),
             ciphertext.count >= ChaChaPoly.overhead
         else {
-            throw DecodingError.dataCorruptedError(forKey: .ciphertext, in: frame, debugDescription: "not a box")
+            throw DecodingError.dataCorruptedError(
+                forKey: .ciphertext, in: frame, debugDescription: "not a box")
         }
         message = RatchetMessage(
-            dh: try header.decodeBase64(.dh, count: X25519.keySize), pn: try header.decode(UInt32.self, forKey: .pn),
+            dh: try header.decodeBase64(.dh, count: X25519.keySize),
+            pn: try header.decode(UInt32.self, forKey: .pn),
             n: try header.decode(UInt32.self, forKey: .n), ciphertext: ciphertext)
         if frame.contains(.x3dh), try !frame.decodeNil(forKey: .x3dh) {
             let x3dh = try frame.nestedContainer(keyedBy: X3DHKeys.self, forKey: .x3dh)

@@ -62,7 +62,8 @@ extension RegistryAPI {
     /// The registered agent that signed the request (AgentMesh wire §7).
     func caller(of request: HTTPRequest) async throws -> (agent: AgentRecord, proof: TimestampAuthorization) {
         guard let header = request.headers["authorization"] else {
-            throw Refusal.unproven("the header Authorization: Ed25519-Timestamp <did> <timestamp> <signature> is missing")
+            throw Refusal.unproven(
+                "the header Authorization: Ed25519-Timestamp <did> <timestamp> <signature> is missing")
         }
         guard let proof = TimestampAuthorization(header: header) else {
             throw Refusal.unproven("the Authorization header is not Ed25519-Timestamp <did> <timestamp> <signature>")

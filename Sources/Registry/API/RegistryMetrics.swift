@@ -2,7 +2,7 @@ import Observability
 
 /// What a registry counts.
 struct RegistryMetrics: Sendable {
-    /// By hundreds of the status: index 2 counts the answers 200 to 299.
+    /// By hundreds of the status, from 2 to 5.
     private let answers: [Counter]
     let registrations: Counter
     let bundlesServed: Counter
@@ -16,7 +16,7 @@ struct RegistryMetrics: Sendable {
     let failures: Counter
 
     init(_ metrics: Metrics) {
-        answers = (0...5).map {
+        answers = (2...5).map {
             metrics.counter(
                 "kars_registry_requests_total", "Requests answered, by status class.",
                 labels: ["class": "\($0)xx"])
@@ -37,5 +37,5 @@ struct RegistryMetrics: Sendable {
         failures = metrics.counter("kars_registry_failures_total", "Requests answered 500, as the log says why.")
     }
 
-    func answered(_ status: Int) { answers[min(max(status / 100, 0), 5)].add() }
+    func answered(_ status: Int) { answers[min(max(status / 100, 2), 5) - 2].add() }
 }

@@ -11,11 +11,11 @@ protocol RegistryStore: Sendable {
     func removeAgent(_ did: DID) async throws -> Bool
 
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
-    func upload(
-        _ prekeys: StoredPrekeys, oneTime: [OneTimePrekey], of did: DID, keeping limit: Int
-    ) async throws -> Int?
+    ///
+    /// - Parameter limit: unused ones kept; above it the oldest go.
+    func upload(_ prekeys: PrekeyUpload, of did: DID, keeping limit: Int) async throws -> Int?
     /// The bundle with, if `consuming`, a one-time prekey that nobody got before or gets again.
-    func takePrekeys(of did: DID, consuming: Bool) async throws -> (StoredPrekeys, OneTimePrekey?)?
+    func takePrekeys(of did: DID, consuming: Bool) async throws -> PrekeyBundle?
 
     /// Notes a heartbeat unless the last is less than `interval` ago.
     func heartbeat(of did: DID, now: Date, interval: Duration) async throws -> HeartbeatOutcome

@@ -31,7 +31,7 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     private var lastHeard = ContinuousClock.now
     private var timer: ScheduledTask?
     private var openedAt = ContinuousClock.now
-    private var faults = 0
+    private var faultBucket: TokenBucket
     private var isVerified = false
     private var hasFetched = false
     private var hasProgressed = true
@@ -42,6 +42,7 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         let now = ContinuousClock.now
         frameBucket = TokenBucket(rate: limits.framesPerSecond, burst: limits.frameBurst, now: now)
         byteBucket = TokenBucket(rate: limits.bytesPerSecond, burst: limits.byteBurst, now: now)
+        faultBucket = TokenBucket(rate: limits.faultyFramesPerSecond, burst: limits.faultyFrames, now: now)
         drain = InboxDrain(
             window: DrainWindow(
                 maximum: InboxUsage(messages: limits.drainMessages, bytes: limits.drainBytes)))
@@ -173,9 +174,8 @@ extension RelayConnection {
     /// Answers with an error frame; too many end the connection.
     func fault(_ reason: DropReason, _ detail: String) {
         context.metrics.count(reason)
-        faults += 1
         if case .awaitingConnect = phase { return close(.notConnect, detail: detail) }
-        guard faults <= context.limits.faultyFrames else {
+        guard faultBucket.use(1, now: .now) == .zero else {
             return close(.tooManyFaults, detail: "too many faulty frames")
         }
         socket?.send(RelayFrame.error(detail))
@@ -230,8 +230,12 @@ extension RelayConnection {
         if case .closed = phase { return }
         leave()
         context.metrics.count(reason)
+        context.logger.debug(
+            "connection closed", ["reason": reason.rawValue, "peer": socket?.remoteAddress ?? "", "detail": detail ?? ""])
         if let detail { socket?.send(RelayFrame.error(detail)) }
         socket?.close(code: reason.code, reason: reason.text)
+        // The answer to the close frame must be read, also from a client that was held back.
+        socket?.resumeReading()
     }
 
     private func leave() {

@@ -17,25 +17,12 @@ import Transport
 public final class EmbeddedDriver: SandboxDriver {
     public let kind = "embedded"
 
-    private struct Entry {
-        let spec: SandboxSpec
-        var running: RunningSandbox?
-        /// Ends with the agent's status once nothing of the sandbox is left; nil before the first start.
-        var end: Task<Int32?, Never>?
-        /// Known after an end, also of an earlier node's run.
-        var exit: Int32??
-        var isBusy = false
-        /// The gateway socket itself, whatever its path may later name.
-        var socket: Int32?
-    }
-
     private let root: String
     private let karsExecutable: String
     private let logger: Logger
     private let client: HTTPClient
     private let lock: FileLock
-    /// Guards the table; held for a few instructions only.
-    private let entries = Mutex<[String: Entry]>([:])
+    private let table = SandboxTable()
     private let host = Mutex<HostLayout?>(nil)
     private let queue = DispatchQueue(label: "kars.sandboxes.launch", attributes: .concurrent)
 
@@ -54,12 +41,6 @@ public final class EmbeddedDriver: SandboxDriver {
             try AtomicFile.makeFolder(root)
             lock = try FileLock(path: root + "/.lock")
         } catch { throw .system(what: root, reason: "\(error)") }
-    }
-
-    deinit {
-        entries.withLock { entries in
-            for entry in entries.values { if let socket = entry.socket { close(socket) } }
-        }
     }
 
     /// Why this host cannot run embedded sandboxes; nil when it can.
@@ -90,7 +71,7 @@ public final class EmbeddedDriver: SandboxDriver {
             guard let bytes = (try? AtomicFile.read(folders.spec)) ?? nil,
                 let spec = try? JSONDecoder().decode(SandboxSpec.self, from: Data(bytes)), spec.name == name
             else { continue }
-            var entry = Entry(spec: spec)
+            var entry = SandboxTable.Entry(spec: spec)
             if let record = RunRecord.read(folders.record) {
                 if let running = RunningSandbox(record: record, folders: folders, isChild: false) {
                     logger.info("adopted a running sandbox", ["sandbox": name, "pid": running.pid])
@@ -101,25 +82,17 @@ public final class EmbeddedDriver: SandboxDriver {
                     entry.exit = .some(RunningSandbox.exitStatus(folders))
                 }
             }
-            let isNew = entries.withLock { entries in
-                if entries[name] != nil { return false }
-                entries[name] = entry
-                return true
-            }
-            if isNew, let running = entry.running { watch(running, name) }
+            if table.insert(entry), let running = entry.running { watch(running, name) }
         }
     }
 
-    public func names() -> [String] { entries.withLock { $0.keys.sorted() } }
+    public func names() -> [String] { table.names }
 
     public func create(_ spec: SandboxSpec) async throws(SandboxError) {
         try spec.validate()
-        let isNew = entries.withLock { entries in
-            if entries[spec.name] != nil { return false }
-            entries[spec.name] = Entry(spec: spec, isBusy: true)
-            return true
+        guard table.insert(SandboxTable.Entry(spec: spec, isBusy: true)) else {
+            throw .alreadyExists(name: spec.name)
         }
-        guard isNew else { throw .alreadyExists(name: spec.name) }
         let folders = SandboxFolders(root: root, name: spec.name)
         do throws(SandboxError) {
             do {
@@ -127,15 +100,15 @@ public final class EmbeddedDriver: SandboxDriver {
             } catch { throw .system(what: folders.root, reason: "\(error)") }
             try JSONFile.write(spec, to: folders.spec)
         } catch {
-            entries.withLock { $0[spec.name] = nil }
+            table.remove(spec.name)
             throw error
         }
-        entries.withLock { $0[spec.name]?.isBusy = false }
+        table.finish(spec.name)
     }
 
     public func start(_ name: String) async throws(SandboxError) {
-        let entry = try begin(name) { $0.running == nil }.orThrow(.wrongState(name: name, needed: "stopped"))
-        defer { finish(name) }
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        defer { table.finish(name) }
         let folders = SandboxFolders(root: root, name: name)
         let launch = Launch(
             spec: entry.spec, folders: folders, host: try layout(), karsExecutable: karsExecutable,
@@ -145,11 +118,11 @@ public final class EmbeddedDriver: SandboxDriver {
                 continuation.resume(returning: Result { () throws(SandboxError) in try launch.run() })
             }
         }.get()
-        entries.withLock {
-            $0[name]?.running = running
-            $0[name]?.exit = nil
+        table.change(name) {
+            $0.running = running
+            $0.exit = nil
+            $0.keep(socket)
         }
-        keep(socket, name)
         watch(running, name)
         logger.info("started a sandbox", ["sandbox": name, "pid": running.pid])
     }
@@ -166,20 +139,20 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     public func freeze(_ name: String) async throws(SandboxError) {
-        let running = try running(name)
-        defer { finish(name) }
+        let running = try claimRunning(name)
+        defer { table.finish(name) }
         try await running.freeze(name: name)
     }
 
     public func thaw(_ name: String) async throws(SandboxError) {
-        let running = try running(name)
-        defer { finish(name) }
+        let running = try claimRunning(name)
+        defer { table.finish(name) }
         try running.thaw()
     }
 
     public func stop(_ name: String, grace: Duration) async throws(SandboxError) {
-        guard let entry = try begin(name, where: { _ in true }) else { return }
-        defer { finish(name) }
+        let entry = try table.begin(name, needed: "there") { _ in true }
+        defer { table.finish(name) }
         guard let running = entry.running else { return }
         running.signal(SIGTERM)
         // A frozen process takes the signal when it runs again.
@@ -192,26 +165,25 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     public func remove(_ name: String) async throws(SandboxError) {
-        _ = try begin(name) { $0.running == nil }.orThrow(.wrongState(name: name, needed: "stopped"))
+        _ = try table.begin(name, needed: "stopped") { $0.running == nil }
         let folders = SandboxFolders(root: root, name: name)
         do throws(SandboxError) {
             // First the file that makes it a sandbox, so that a crash leaves no half of one.
             guard unlink(folders.spec) == 0 || errno == ENOENT else { throw .lastFailure(folders.spec) }
             try removeTree(folders.root)
         } catch {
-            finish(name)
+            table.finish(name)
             throw error
         }
-        let socket = entries.withLock { $0.removeValue(forKey: name)?.socket }
-        if let socket { close(socket) }
+        table.remove(name)
     }
 
     // MARK: - Facts
 
-    public func spec(of name: String) throws(SandboxError) -> SandboxSpec { try entry(name).spec }
+    public func spec(of name: String) throws(SandboxError) -> SandboxSpec { try table.entry(name).spec }
 
     public func state(of name: String) throws(SandboxError) -> SandboxState {
-        let entry = try entry(name)
+        let entry = try table.entry(name)
         if let running = entry.running, !running.hasEnded {
             return running.isFrozen ? .frozen(pid: running.pid) : .running(pid: running.pid)
         }
@@ -220,12 +192,12 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     public func confinement(of name: String) throws(SandboxError) -> SandboxConfinement {
-        guard let running = try entry(name).running else { throw .wrongState(name: name, needed: "running") }
+        guard let running = try table.entry(name).running else { throw .wrongState(name: name, needed: "running") }
         return running.record.confinement
     }
 
     public func folders(of name: String) throws(SandboxError) -> SandboxFolders {
-        _ = try entry(name)
+        _ = try table.entry(name)
         return SandboxFolders(root: root, name: name)
     }
 
@@ -233,7 +205,7 @@ public final class EmbeddedDriver: SandboxDriver {
     /// a link to a socket of the host, but not change what this path means. It is also short, however deep
     /// the sandbox's folder lies.
     public func gatewaySocket(of name: String) throws(SandboxError) -> String {
-        let entry = try entry(name)
+        let entry = try table.entry(name)
         guard entry.running != nil, let socket = entry.socket else {
             throw .wrongState(name: name, needed: "running")
         }
@@ -246,68 +218,30 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
-        let entry = try entry(name)
+        let entry = try table.entry(name)
         if let end = entry.end { return await end.value }
         guard let exit = entry.exit else { throw .wrongState(name: name, needed: "started") }
         return exit
     }
 
-    // MARK: - The table
-
-    private func entry(_ name: String) throws(SandboxError) -> Entry {
-        guard let entry = entries.withLock({ $0[name] }) else { throw .unknown(name: name) }
-        return entry
-    }
-
-    /// Claims a sandbox for one operation; nil when it is not in the state.
-    private func begin(_ name: String, where isFit: (Entry) -> Bool) throws(SandboxError) -> Entry? {
-        try entries.withLock { entries throws(SandboxError) -> Entry? in
-            guard let entry = entries[name] else { throw .unknown(name: name) }
-            guard !entry.isBusy else { throw .busy(name: name) }
-            guard isFit(entry) else { return nil }
-            entries[name]?.isBusy = true
-            return entry
-        }
-    }
-
-    private func finish(_ name: String) { entries.withLock { $0[name]?.isBusy = false } }
-
-    private func running(_ name: String) throws(SandboxError) -> RunningSandbox {
-        let entry = try begin(name) { $0.running?.hasEnded == false }
-        guard let running = entry?.running else { throw .wrongState(name: name, needed: "running") }
+    private func claimRunning(_ name: String) throws(SandboxError) -> RunningSandbox {
+        let entry = try table.begin(name, needed: "running") { $0.running?.hasEnded == false }
+        guard let running = entry.running else { preconditionFailure("the claim looked for it") }
         return running
     }
 
     private func watch(_ running: RunningSandbox, _ name: String) {
-        let end = Task { [weak self] in
+        let end = Task { [table, logger] in
             _ = await running.waitForEnd()
             let exit = await running.collect()
-            self?.ended(name, exit)
+            logger.info("a sandbox ended", ["sandbox": name, "exit": exit.map(String.init) ?? "unknown"])
+            table.change(name) {
+                $0.running = nil
+                $0.exit = .some(exit)
+            }
             return exit
         }
-        entries.withLock { $0[name]?.end = end }
-    }
-
-    private func ended(_ name: String, _ exit: Int32?) {
-        logger.info("a sandbox ended", ["sandbox": name, "exit": exit.map(String.init) ?? "unknown"])
-        entries.withLock { entries in
-            entries[name]?.running = nil
-            entries[name]?.exit = .some(exit)
-        }
-    }
-
-    // MARK: - The socket
-
-    /// Keeps one number per sandbox, so that a path handed out stays right after a restart.
-    private func keep(_ socket: Int32, _ name: String) {
-        entries.withLock { entries in
-            if let old = entries[name]?.socket {
-                _ = LinuxCalls.replace(old, with: socket)
-                close(socket)
-            } else {
-                entries[name]?.socket = socket
-            }
-        }
+        table.change(name) { $0.end = end }
     }
 
     private func layout() throws(SandboxError) -> HostLayout {
@@ -321,12 +255,5 @@ public final class EmbeddedDriver: SandboxDriver {
     private var rootTag: String {
         let hash = root.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
         return String(hash, radix: 16)
-    }
-}
-
-extension Optional {
-    fileprivate func orThrow(_ error: SandboxError) throws(SandboxError) -> Wrapped {
-        guard let self else { throw error }
-        return self
     }
 }

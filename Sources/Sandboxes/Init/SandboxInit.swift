@@ -11,58 +11,6 @@ import Transport
 ///     kars sandbox-init [--limit NAME=NUMBER]… -- COMMAND…       as process 1, with the driver's descriptors
 ///     kars sandbox-init --exec [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
 public enum SandboxInit {
-    /// A limit of one process, see `setrlimit(2)`.
-    struct Bound: Equatable, Sendable {
-        enum Resource: String, CaseIterable {
-            case openFiles = "nofile", processes = "nproc", addressSpace = "as", core
-
-            fileprivate var number: __rlimit_resource_t {
-                switch self {
-                case .core: __rlimit_resource_t(RLIMIT_CORE.rawValue)
-                case .openFiles: __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-                case .addressSpace: __rlimit_resource_t(RLIMIT_AS.rawValue)
-                case .processes: 6  // RLIMIT_NPROC, which the Glibc module hides
-                }
-            }
-        }
-
-        let resource: Resource
-        let value: Int
-    }
-
-    static func arguments(bounds: [Bound], command: [String]) -> [String] {
-        ["sandbox-init"] + bounds.flatMap { ["--limit", "\($0.resource.rawValue)=\($0.value)"] } + ["--"] + command
-    }
-
-    struct Invocation: Equatable {
-        var becomesCommand = false
-        var bounds: [Bound] = []
-        var command: [String] = []
-
-        /// - Parameter arguments: what follows `sandbox-init`.
-        /// - Returns: nil when they are not the driver's.
-        init?(parsing arguments: [String]) {
-            var rest = arguments[...]
-            while let word = rest.popFirst() {
-                switch word {
-                case "--exec": becomesCommand = true
-                case "--limit":
-                    let parts = rest.popFirst()?.split(separator: "=") ?? []
-                    guard parts.count == 2, let resource = Bound.Resource(rawValue: String(parts[0])),
-                        let value = Int(parts[1]), value >= 0
-                    else { return nil }
-                    bounds.append(Bound(resource: resource, value: value))
-                case "--":
-                    command = Array(rest)
-                    guard !command.isEmpty else { return nil }
-                    return
-                default: return nil
-                }
-            }
-            return nil
-        }
-    }
-
     /// Never returns. Call it first thing in `main`, while the process has one thread: it sets the signal
     /// mask all later threads inherit.
     ///

@@ -53,8 +53,9 @@ final class ExitWatch: Sendable {
             }
             guard let number else { return continuation.resume(returning: true) }
             guard let limit else { return }
-            let milliseconds = limit.components.seconds * 1000 + limit.components.attoseconds / 1_000_000_000_000_000
-            Self.queue.asyncAfter(deadline: .now() + .milliseconds(Int(milliseconds))) {
+            let (seconds, attoseconds) = limit.components
+            let milliseconds = Int(seconds) * 1000 + Int(attoseconds / 1_000_000_000_000_000)
+            Self.queue.asyncAfter(deadline: .now() + .milliseconds(milliseconds)) {
                 self.state.withLock { $0.waiting.removeValue(forKey: number) }?.resume(returning: false)
             }
         }

@@ -26,9 +26,6 @@ class Connection: @unchecked Sendable {
     /// What ``setDeadline(after:)`` announced came; by default the socket is cut.
     func deadlineDidPass() { kill() }
 
-    /// The peer shut its side or can be written to again, as ``PeerWatch`` saw it.
-    func watchDidFire(peerIsGone: Bool) {}
-
     final func attach(_ socket: OpaquePointer) { self.socket = socket }
 
     /// The library is done with the socket, but the connection tries another.

@@ -19,7 +19,7 @@ final class LoopContext: @unchecked Sendable {
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
     private var alarmDeadline: ContinuousClock.Instant?
     private var hosts = VirtualHosts()
-    private var peerWatch: PeerWatch?
+    private var readinessWatch: ReadinessWatch?
     var timers = TimerHeap()
     let bodyBuffer = BodyBuffer()
     /// Keeps what libwebsockets points at alive until it says it is done with it.
@@ -83,7 +83,7 @@ final class LoopContext: @unchecked Sendable {
         lws_sul_cancel(alarm)
         LibraryLock.shared.withLock { _ in lws_context_destroy(pointer) }
         self.pointer = nil
-        peerWatch = nil
+        readinessWatch = nil
         let left = connections.values
         connections = [:]
         for connection in left { connection.forgetSocket() }
@@ -104,9 +104,9 @@ extension LoopContext {
     }
 
     /// The loop's watch, made when first needed; nil without a descriptor for it.
-    func peerWatch(on loop: EventLoop) -> PeerWatch? {
-        if peerWatch == nil { peerWatch = PeerWatch(on: loop) }
-        return peerWatch
+    func readinessWatch(on loop: EventLoop) -> ReadinessWatch? {
+        if readinessWatch == nil { readinessWatch = ReadinessWatch(on: loop) }
+        return readinessWatch
     }
 
     /// Serves an accepted socket as HTTP; takes the descriptor over in any case.

@@ -87,24 +87,10 @@ final class ServerConnection: Connection, @unchecked Sendable {
         kill()
     }
 
-    override func watchDidFire(peerIsGone: Bool) {
-        switch state {
-        case .handling(let task) where peerIsGone:
-            task.cancel()
-            kill()
-        case .responding where peerIsGone: kill()
-        case .responding:
-            guard let socket else { return }
-            lws_rx_flow_control(socket, 1)
-            lws_callback_on_writable(socket)
-        default: break
-        }
-    }
-
     override func didEnd() {
         let last = state
         state = .closing
-        if let watchToken { loop.context.peerWatch(on: loop)?.remove(watchToken) }
+        if let watchToken { loop.context.readinessWatch(on: loop)?.remove(watchToken) }
         switch last {
         case .waiting, .receiving, .closing: break
         case .handling(let task): task.cancel()
@@ -321,11 +307,33 @@ extension ServerConnection {
     }
 
     private func armWatch(_ socket: OpaquePointer, untilWritable: Bool) {
-        guard let watch = loop.context.peerWatch(on: loop) else { return }
+        guard let watch = loop.context.readinessWatch(on: loop) else { return }
         let token = watchToken ?? watch.add(self)
         watchToken = token
-        watch.arm(token, descriptor: lws_get_socket_fd(socket), untilWritable: untilWritable)
+        watch.arm(
+            token, descriptor: lws_get_socket_fd(socket), for: untilWritable ? [.hungUp, .writable] : .hungUp)
     }
+}
+
+// MARK: - What libwebsockets does not see
+
+extension ServerConnection: ReadinessObserver {
+    func descriptorIsReady(_ readiness: Readiness, token: UInt64) {
+        let peerIsGone = !readiness.isDisjoint(with: .hungUp)
+        switch state {
+        case .handling(let task) where peerIsGone:
+            task.cancel()
+            kill()
+        case .responding where peerIsGone: kill()
+        case .responding:
+            guard let socket else { return }
+            lws_rx_flow_control(socket, 1)
+            lws_callback_on_writable(socket)
+        default: break
+        }
+    }
+
+    func watchDidEnd() {}
 }
 
 // MARK: - WebSocket

@@ -29,6 +29,19 @@ final class TestTree {
 
     func store(_ name: String = "store") throws -> ChunkStore { try ChunkStore(folder: path + "/" + name) }
 
+    /// Overwrites the first byte of a chunk in the store's file.
+    func damage(_ chunk: [UInt8]) throws {
+        let file = open(path + "/store/chunks", O_RDWR)
+        defer { close(file) }
+        var status = stat()
+        guard file >= 0, fstat(file, &status) == 0 else { throw Errno.last }
+        var content = [UInt8](repeating: 0, count: status.st_size)
+        guard pread(file, &content, content.count, 0) == content.count,
+            let place = content.indices.first(where: { content[$0...].starts(with: chunk) })
+        else { throw Errno(ENOENT) }
+        guard pwrite(file, [chunk[0] ^ 1], 1, place) == 1 else { throw Errno.last }
+    }
+
     /// Whether nothing stands beside the given folders and the canary, and that is as it was made.
     func hasOnly(_ names: String...) throws -> Bool {
         let found = Set(try Descriptor.folder(path).names(limit: 1000).map { String(decoding: $0, as: UTF8.self) })

@@ -82,7 +82,7 @@ import Testing
         try move(manifest, state, from: root, to: store)
         try restorer.restore(manifest, from: store, into: copy)
         var copyState = try restorer.verify(manifest.root, of: copy)
-        for round in 0..<15 {
+        for round in 0..<9 {
             for _ in 0..<Int.random(in: 0..<12, using: &editor.random) { try editor.edit() }
             let mode: WorkspaceScanner.Mode = round % 3 == 2 ? .frozen : .live
             let next = try scanner.scan(previous: state, mode: mode)
@@ -128,6 +128,17 @@ import Testing
             let (manifest, _) = try scanner.scan(previous: state, mode: .frozen)
             #expect(manifest.entries[0].chunks == [ChunkID(of: Array("after! \(round)".utf8))])
         }
+    }
+
+    @Test(arguments: [
+        (Timestamp(seconds: 9, nanoseconds: 1), false), (Timestamp(seconds: 8, nanoseconds: 999_999_999), false),
+        (Timestamp(seconds: 8, nanoseconds: 980_000_001), false), (Timestamp(seconds: 8, nanoseconds: 979_999_999), true),
+        (Timestamp(seconds: 7, nanoseconds: 0), false), (Timestamp(seconds: 6, nanoseconds: 0), true),
+        (Timestamp(seconds: 10, nanoseconds: 5), false), (Timestamp(seconds: .min, nanoseconds: 5), false),
+        (Timestamp(seconds: .max, nanoseconds: 5), false),
+    ])
+    func onlyAStampThatCannotRecurIsTrusted(_ stamp: Timestamp, _ isTrusted: Bool) {
+        #expect(stamp.isSurelyBefore(Timestamp(seconds: 9, nanoseconds: 0)) == isTrusted)
     }
 
     /// A page of a mapping that is dirty already takes another write without a new time stamp.

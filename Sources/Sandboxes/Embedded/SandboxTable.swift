@@ -1,0 +1,79 @@
+import Glibc
+import Synchronization
+
+/// The sandboxes a driver knows, and which of them an operation has claimed.
+final class SandboxTable: Sendable {
+    struct Entry {
+        let spec: SandboxSpec
+        var running: RunningSandbox?
+        /// Ends with the agent's status once nothing of the sandbox is left; nil before the first start.
+        var end: Task<Int32?, Never>?
+        /// Known after an end, also of an earlier node's run.
+        var exit: Int32??
+        /// An operation has claimed the sandbox.
+        var isBusy = false
+        /// The gateway socket itself (`O_PATH`), whatever its path may later name.
+        var socket: Int32?
+
+        /// Keeps one number per sandbox, so that a path handed out stays right after a restart.
+        mutating func keep(_ socket: Int32) {
+            guard let old = self.socket else { return self.socket = socket }
+            _ = LinuxCalls.replace(old, with: socket)
+            close(socket)
+        }
+    }
+
+    /// Held for a few instructions only.
+    private let entries = Mutex<[String: Entry]>([:])
+
+    deinit {
+        entries.withLock { entries in
+            for entry in entries.values { if let socket = entry.socket { close(socket) } }
+        }
+    }
+
+    var names: [String] { entries.withLock { $0.keys.sorted() } }
+
+    func entry(_ name: String) throws(SandboxError) -> Entry {
+        guard let entry = entries.withLock({ $0[name] }) else { throw .unknown(name: name) }
+        return entry
+    }
+
+    /// False when there is one of the name.
+    func insert(_ entry: Entry) -> Bool {
+        entries.withLock { entries in
+            guard entries[entry.spec.name] == nil else { return false }
+            entries[entry.spec.name] = entry
+            return true
+        }
+    }
+
+    func remove(_ name: String) {
+        if let socket = entries.withLock({ $0.removeValue(forKey: name)?.socket }) { close(socket) }
+    }
+
+    func change(_ name: String, _ change: (inout Entry) -> Void) {
+        entries.withLock { entries in
+            guard var entry = entries[name] else { return }
+            change(&entry)
+            entries[name] = entry
+        }
+    }
+
+    /// Claims a sandbox for one operation, until ``finish(_:)``.
+    ///
+    /// - Parameter needed: the word for the state `isFit` looks for.
+    func begin(
+        _ name: String, needed: String, where isFit: (Entry) -> Bool
+    ) throws(SandboxError) -> Entry {
+        try entries.withLock { entries throws(SandboxError) -> Entry in
+            guard let entry = entries[name] else { throw .unknown(name: name) }
+            guard !entry.isBusy else { throw .busy(name: name) }
+            guard isFit(entry) else { throw .wrongState(name: name, needed: needed) }
+            entries[name]?.isBusy = true
+            return entry
+        }
+    }
+
+    func finish(_ name: String) { change(name) { $0.isBusy = false } }
+}

@@ -1,0 +1,132 @@
+import Foundation
+import MeshNode
+import TestSupport
+import Testing
+
+/// Agents in real sandboxes that move between two nodes.
+@Suite(.enabled(if: SandboxSupport.isThere), .serialized)
+struct HandoffTests {
+    @Test func anAgentMovesThereAndBackWithItsMemory() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        let made = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        #expect(made.status == "running" && made.epoch == 1)
+        #expect(try await local.chat("one", with: "a").remembered.previous == nil)
+
+        let out = try await local.handoff("a", to: "cloud")
+        #expect(out.phase == .complete && out.error == nil)
+        #expect(out.digestBefore != nil && out.digestBefore == out.digestAfter)
+        #expect(out.freezeMilliseconds != nil)
+        let away = try await local.client.call(SandboxStatus(sandboxName: "a"))
+        #expect(away.status == "offloaded" && away.home == "cloud" && away.epoch == 2 && away.did != made.did)
+        #expect(try await cloud.client.call(SandboxStatus(sandboxName: "a")).status == "running")
+        // The old gate sends on; the new one answers with the same token.
+        let second = try await local.chat("two", with: "a")
+        #expect(second.turn == 2 && second.remembered.previous == "one")
+        #expect(try await cloud.chat("three", with: "a").remembered.previous == "two")
+
+        let back = try await local.handoff("a", to: "local")
+        #expect(back.phase == .complete && back.digestBefore == back.digestAfter)
+        let fourth = try await local.chat("four", with: "a")
+        #expect(fourth.turn == 4 && fourth.remembered.previous == "three")
+        let home = try await local.client.call(SandboxStatus(sandboxName: "a"))
+        #expect(home.status == "running" && home.epoch == 3)
+        #expect(try await cloud.chat("five", with: "a").turn == 5)
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test func requestsDuringAMoveAreAllAnsweredOnceAndInOrder() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        let callers = Task {
+            var turns: [Int] = []
+            for number in 1...400 {
+                let reply = try await local.chat("\(number)", with: "a")
+                #expect(reply.remembered.previous == (number == 1 ? nil : "\(number - 1)"))
+                turns.append(reply.turn)
+            }
+            return turns
+        }
+        let out = try await local.handoff("a", to: "cloud")
+        let back = try await local.handoff("a", to: "local")
+        #expect(out.phase == .complete && back.phase == .complete)
+        #expect(try await callers.value == Array(1...400))
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test func aPeerWhosePairingDoesNotGrantHandoffRefusesTheAgent() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers(capabilities: [.offload])
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        _ = try await local.chat("one", with: "a")
+        let move = try await local.handoff("a", to: "cloud")
+        #expect(move.phase == .aborted && move.error?.contains("does not grant handoff") == true)
+        #expect(try await local.chat("two", with: "a").remembered.previous == "one")
+        #expect(try await cloud.client.call(ListSandboxes()).isEmpty)
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test func aRevokedPairingTakesNoAgentAnyMore() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        let pairing = try #require(try await cloud.client.call(ListPairings()).first)
+        _ = try await cloud.client.call(RevokePairing(pairingName: pairing.name))
+        let move = try await local.handoff("a", to: "cloud")
+        #expect(move.phase == .aborted && move.error?.contains("not paired") == true)
+        #expect(try await local.chat("one", with: "a").turn == 1)
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test(arguments: ["link-out", "device-pipe"])
+    func aWorkspaceThatLeadsOutIsRefusedAndTheAgentServesOn(_ trap: String) async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        let workspace = local.home + "/node/sandboxes/a/workspace/"
+        switch trap {
+        case "link-out": #expect(symlink("../../../../etc/passwd", workspace + "trap") == 0)
+        default: #expect(mkfifo(workspace + "trap", 0o600) == 0)
+        }
+        let move = try await local.handoff("a", to: "cloud")
+        #expect(move.phase == .aborted && move.error?.contains("trap") == true)
+        #expect(try await local.chat("one", with: "a").turn == 1)
+        #expect(try await cloud.client.call(ListSandboxes()).isEmpty)
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test func aSandboxThatExistsThereUnderTheSameNameIsNotReplaced() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        _ = try await cloud.client.call(CreateSandbox(sandboxName: "a"))
+        _ = try await cloud.chat("theirs", with: "a")
+        let move = try await local.handoff("a", to: "cloud")
+        #expect(move.phase == .aborted && move.error?.contains("exists there") == true)
+        #expect(try await cloud.chat("still theirs", with: "a").remembered.previous == "theirs")
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
+    @Test func wrongTargetsAreNamed() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        for (target, words) in [("nowhere", "no paired peer"), ("local", "at home here already")] {
+            await #expect { try await local.client.call(StartHandoff(sandboxName: "a", target: target)) } throws: {
+                ($0 as? OperationFailure)?.message.contains(words) == true
+            }
+        }
+        await #expect { try await local.client.call(StartHandoff(sandboxName: "b", target: "cloud")) } throws: {
+            ($0 as? OperationFailure)?.code == .notFound
+        }
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+}

@@ -1,0 +1,84 @@
+import Foundation
+import TestSupport
+import Testing
+import Transport
+
+struct ServiceCommandTests {
+    private let home = TemporaryFolder()
+
+    private func get(_ url: String) async throws -> HTTPClientResponse {
+        let loop = try EventLoop(name: "test")
+        defer { loop.shutdown() }
+        return try await HTTPClient(loop: loop).send(HTTPClientRequest(url: try ServiceURL(parsing: url)))
+    }
+
+    @Test(arguments: [("relay", "ws://"), ("registry", "http://")])
+    func aServiceSaysWhereItListensAnswersAndStops(_ role: String, _ scheme: String) async throws {
+        let service = try BuiltProgram.start([role, "--listen", "127.0.0.1:0"], home: home)
+        let place = try await service.line(startingWith: "listening \(scheme)")
+        #expect(service.outputSoFar == "listening \(scheme)\(place)\n")
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            let answer = try await get("http://\(place)\(path)")
+            #expect(answer.status == 200)
+            #expect(!answer.body.isEmpty)
+        }
+        #expect(FileManager.default.fileExists(atPath: home.file(role)))
+        service.signal(SIGTERM)
+        #expect(await service.wait().status == 0)
+    }
+
+    @Test func theReferenceAgentServesAndStops() async throws {
+        let service = try BuiltProgram.start(
+            ["agent", "--listen", "127.0.0.1:0", "--workspace", home.file("work")], home: home)
+        let url = try await service.line(startingWith: "listening ")
+        #expect(try await get(url + "/healthz").status == 200)
+        service.signal(SIGINT)
+        #expect(await service.wait().status == 0)
+    }
+
+    @Test func theReferenceAgentServesOnAUnixSocket() async throws {
+        let socket = home.file("agent.sock")
+        let service = try BuiltProgram.start(
+            ["agent", "--listen", "unix:" + socket, "--workspace", home.file("work")], home: home)
+        #expect(try await service.line(startingWith: "listening ") == "unix:" + socket)
+        service.signal(SIGTERM)
+        #expect(await service.wait().status == 0)
+    }
+
+    @Test(arguments: ["relay", "registry"]) func variablesStandInForFlags(_ role: String) async throws {
+        let data = home.file("elsewhere")
+        let service = try BuiltProgram.start(
+            [role], home: home,
+            environment: [
+                "KARS_\(role.uppercased())_LISTEN": "127.0.0.1:0", "KARS_\(role.uppercased())_DATA": data,
+                "KARS_\(role.uppercased())_LOG_FORMAT": "text",
+            ])
+        _ = try await service.line(startingWith: "listening ")
+        #expect(FileManager.default.fileExists(atPath: data))
+        service.signal(SIGTERM)
+        let end = await service.wait()
+        #expect(end.status == 0)
+        #expect(end.err.contains(" INFO \(role): "))
+    }
+
+    @Test(arguments: ["relay", "registry"]) func twoOfAKindDoNotShareAFolder(_ role: String) async throws {
+        let first = try BuiltProgram.start([role, "--listen", "127.0.0.1:0"], home: home)
+        _ = try await first.line(startingWith: "listening ")
+        let second = try await BuiltProgram.run([role, "--listen", "127.0.0.1:0"], home: home)
+        #expect(second.status == 1)
+        #expect(second.out == "")
+        #expect(second.err.hasPrefix("kars \(role): "))
+        first.signal(SIGTERM)
+        #expect(await first.wait().status == 0)
+    }
+
+    @Test func aTakenPortIsAFailureInOneLine() async throws {
+        let first = try BuiltProgram.start(["registry", "--listen", "127.0.0.1:0"], home: home)
+        let place = try await first.line(startingWith: "listening http://")
+        let second = try await BuiltProgram.run(["registry", "--listen", place])
+        #expect(second.status == 1)
+        #expect(second.err.contains("kars registry: cannot listen on \(place)"))
+        first.signal(SIGTERM)
+        #expect(await first.wait().status == 0)
+    }
+}

@@ -1,0 +1,59 @@
+import CommandTree
+import Testing
+
+@testable import kars
+
+struct TreeTests {
+    /// The top-level commands of the contract.
+    static let contract = [
+        "up", "dev", "add", "destroy", "push", "convert", "migrate", "operator", "connect", "handoff",
+        "status", "list", "logs", "inspect", "audit", "attest", "credentials", "config", "model", "policy",
+        "egress", "trace", "eval", "mesh", "pair", "a2a", "a2a-agent", "toolpolicy", "tp",
+        "inferencepolicy", "ip", "mcp", "memory",
+    ]
+
+    @Test func theTreeDoesNotContradictItself() {
+        #expect(KarsProgram.program.contradictions == [])
+    }
+
+    @Test(arguments: contract) func everyCommandOfTheContractIsKnown(_ name: String) {
+        switch KarsProgram.program.parse(["help", name]) {
+        case .print: break
+        case .usageError(let line): #expect(line == "kars: '\(name)' is not in this version of kars")
+        case .run: Issue.record("help ran something")
+        }
+    }
+
+    @Test(arguments: [
+        [], ["dev"], ["list"], ["handoff"], ["pair"], ["pair", "generate"], ["mesh", "reset"], ["relay"],
+        ["registry"], ["agent"],
+    ])
+    func helpIsTheSameHoweverItIsAskedFor(_ path: [String]) async throws {
+        let help = try await BuiltProgram.run(["help"] + path)
+        #expect(help.status == 0)
+        #expect(help.err == "")
+        #expect(help.out.contains("Usage: " + (["kars"] + path).joined(separator: " ")))
+        for flag in ["--help", "-h"] {
+            let other = try await BuiltProgram.run(path + [flag])
+            #expect(other.status == 0)
+            #expect(other.out == help.out)
+        }
+    }
+
+    @Test func everyServiceFlagHasAVariable() {
+        for role in ["relay", "registry", "agent"] {
+            guard case .print(let help) = KarsProgram.program.parse([role, "--help"]) else {
+                Issue.record("no help for \(role)")
+                continue
+            }
+            let flags = help.split(separator: "\n").compactMap { line -> Substring? in
+                let line = line.drop { $0 == " " }
+                return line.hasPrefix("--") ? line.dropFirst(2).prefix { $0 != " " } : nil
+            }
+            #expect(!flags.isEmpty)
+            for flag in flags {
+                #expect(help.contains("KARS_\(role)_\(flag)".uppercased().replacing("-", with: "_")))
+            }
+        }
+    }
+}
