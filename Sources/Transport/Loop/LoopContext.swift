@@ -129,7 +129,10 @@ extension LoopContext {
 
     /// Says the last word to a connection and lets it go.
     func release(_ connection: Connection) {
-        guard !connection.isOpening else { return connection.detach() }
+        guard !connection.isOpening else {
+            connection.wasFreedWhileOpening = true
+            return connection.detach()
+        }
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         connection.forgetSocket()
     }
