@@ -14,9 +14,13 @@ public struct ForwardRequest: PeerOperation {
     public var contentType: String?
     public var accept: String?
     public var body: WireBytes
+    /// Gates it came through; nil means one. It ends requests that would go round for ever between peers that
+    /// each believe the agent at the other.
+    public var hops: Int?
 
     public init(
-        agent: String, method: String, target: String, contentType: String?, accept: String?, body: [UInt8]
+        agent: String, method: String, target: String, contentType: String?, accept: String?, body: [UInt8],
+        hops: Int? = nil
     ) {
         self.agent = agent
         self.method = method
@@ -24,6 +28,7 @@ public struct ForwardRequest: PeerOperation {
         self.contentType = contentType
         self.accept = accept
         self.body = WireBytes(body)
+        self.hops = hops
     }
 
     public struct Answer: Codable, Sendable {

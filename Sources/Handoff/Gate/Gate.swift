@@ -53,11 +53,11 @@ public final class Gate: AgentDoor {
     /// Makes an agent reachable, or changes where its requests go.
     public func open(_ agent: String, token: String, route: AgentRoute) {
         let known = entries.withLock { entries -> Turnstile? in
-            if let entry = entries[agent] { return entry.turnstile }
+            let known = entries[agent]?.turnstile
             entries[agent] = Entry(
-                turnstile: Turnstile(route: route, limits: limits),
+                turnstile: known ?? Turnstile(route: route, limits: limits),
                 tokenHash: SHA256Digest.hash(Array(token.utf8)))
-            return nil
+            return known
         }
         known?.release(to: route)
     }
@@ -95,38 +95,54 @@ public final class Gate: AgentDoor {
             // The same answer for an unknown agent and a wrong token: names are not for strangers.
             return Self.error(401, "the gateway token is missing or wrong", ["www-authenticate": "Bearer"])
         }
-        guard !Self.hooks.contains(path) else { return Self.error(403, "\(path) is for the node alone") }
-        return await Self.response(to: pass(entry.turnstile, agent, path, request))
+        guard !Self.isHook(path) else { return Self.error(403, "\(path) is for the node alone") }
+        let target = path + Self.withoutToken(request.query)
+        return await Self.response(to: pass(entry.turnstile, agent, target, request, hops: 0))
     }
 
     /// Answers a request that another peer's gate sent on; the agent must live here.
     public func answer(_ request: ForwardRequest) async throws -> ForwardRequest.Answer {
-        guard let entry = entries.withLock({ $0[request.agent] }), request.target.hasPrefix("/"),
-            request.body.bytes.count <= limits.maximumBodyBytes
-        else { throw OperationFailure(.notFound, "no agent called \"\(request.agent)\" lives here") }
-        let parts = request.target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let path = String(parts[0])
-        guard !Self.hooks.contains(path), Self.isPlain(path) else {
-            throw OperationFailure(.refused, "\(path) is for the node alone")
+        guard let entry = entries.withLock({ $0[request.agent] }) else {
+            throw OperationFailure(.notFound, "no agent called \"\(request.agent)\" lives here")
+        }
+        let path = request.target.prefix { $0 != "?" }
+        guard Self.isTarget(request.target), Self.isPlain(path) else {
+            throw OperationFailure(.invalid, "the target of the request is not one of an agent")
+        }
+        guard !Self.isHook(path) else { throw OperationFailure(.refused, "\(path) is for the node alone") }
+        let hops = max(1, request.hops ?? 1)
+        guard hops < limits.maximumHops else {
+            throw OperationFailure(.unavailable, "\(request.agent) cannot be found: its homes name each other")
+        }
+        guard request.body.bytes.count <= limits.forwardedBytes else {
+            throw OperationFailure(.invalid, "the request is too large to be sent on")
         }
         var headers: HTTPHeaders = [:]
         headers["content-type"] = request.contentType
         headers["accept"] = request.accept
         let inner = HTTPRequest(
-            method: request.method, path: path, query: parts.count > 1 ? String(parts[1]) : nil,
-            headers: headers, body: request.body.bytes, remoteAddress: "mesh")
-        switch await pass(entry.turnstile, request.agent, path, inner) {
+            method: request.method, path: String(path), headers: headers, body: request.body.bytes,
+            remoteAddress: "mesh")
+        switch await pass(entry.turnstile, request.agent, request.target, inner, hops: hops) {
         case .agent(let response, let passage):
             defer { withExtendedLifetime(passage) {} }
-            return ForwardRequest.Answer(
-                status: response.status, contentType: response.headers["content-type"],
-                body: try await response.body.collect(limit: limits.maximumBodyBytes))
+            do {
+                return ForwardRequest.Answer(
+                    status: response.status, contentType: response.headers["content-type"],
+                    body: try await response.body.collect(limit: limits.forwardedBytes))
+            } catch TransportError.tooLarge {
+                return Self.answer(502, "the agent's answer is too large to be sent on")
+            } catch {
+                return Self.answer(502, "the agent broke off its answer")
+            }
         case .forwarded(let answer): return answer
-        case .refused(let status, let message):
-            return ForwardRequest.Answer(
-                status: status, contentType: "application/json",
-                body: Array("{\"error\":\"\(message)\"}".utf8))
+        case .refused(let status, let message): return Self.answer(status, message)
         }
+    }
+
+    private static func answer(_ status: Int, _ message: String) -> ForwardRequest.Answer {
+        ForwardRequest.Answer(
+            status: status, contentType: "application/json", body: Array("{\"error\":\"\(message)\"}".utf8))
     }
 }
 
@@ -139,23 +155,29 @@ private enum Passed {
 }
 
 extension Gate {
+    /// - Parameters:
+    ///   - target: path and query as the agent gets them.
+    ///   - hops: gates the request came through before this one.
     private func pass(
-        _ turnstile: Turnstile, _ agent: String, _ path: String, _ request: HTTPRequest
+        _ turnstile: Turnstile, _ agent: String, _ target: String, _ request: HTTPRequest, hops: Int
     ) async -> Passed {
         let passage: Turnstile.Passage
         do {
             passage = try await turnstile.enter(bytes: request.body.count)
         } catch {
             refused.add()
-            return .refused(503, "the agent is moving and too many requests wait")
+            return .refused(503, error.description)
         }
-        let target = path + (request.query.map { "?" + $0 } ?? "")
         do {
             switch passage.route {
             case .local(let socket):
                 requests.add()
                 return .agent(try await ask(socket, target, request), passage)
             case .forward(let peer):
+                guard request.body.count <= limits.forwardedBytes else {
+                    refused.add()
+                    return .refused(413, "the agent moved away and the request is too large to be sent on")
+                }
                 forwarded.add()
                 return .forwarded(
                     try await forwarder(
@@ -163,7 +185,7 @@ extension Gate {
                         ForwardRequest(
                             agent: agent, method: request.method, target: target,
                             contentType: request.headers["content-type"], accept: request.headers["accept"],
-                            body: request.body)))
+                            body: request.body, hops: hops + 1)))
             case .stopped, .held:
                 refused.add()
                 return .refused(503, "the agent is stopped")
@@ -234,7 +256,33 @@ extension Gate {
 
     /// What the agent's own server would resolve must not slip past the list of hooks.
     private static func isPlain(_ path: some StringProtocol) -> Bool {
-        !path.contains("//") && !path.contains("%") && !path.contains("/.")
+        !path.contains("//") && !path.contains("/.")
+            && !path.utf8.contains { "%\\;".utf8.contains($0) }
+    }
+
+    /// Whether a path is one of the hooks, also for a server that ignores case and a slash at the end.
+    private static func isHook(_ path: some StringProtocol) -> Bool {
+        var path = path.lowercased()
+        while path.hasSuffix("/") { path.removeLast() }
+        return hooks.contains(path)
+    }
+
+    /// A path and query that cannot become more than the target of one request: visible ASCII, no fragment.
+    private static func isTarget(_ text: String) -> Bool {
+        text.hasPrefix("/") && text.utf8.count <= maximumTargetBytes
+            && text.utf8.allSatisfy { (0x21...0x7e).contains($0) && $0 != UInt8(ascii: "#") }
+    }
+
+    private static let maximumTargetBytes = 8_192
+
+    /// `?` and the query less the gateway token, which is not the agent's business; nothing without a query.
+    static func withoutToken(_ query: String?) -> String {
+        guard let query else { return "" }
+        let rest = query.split(separator: "&", omittingEmptySubsequences: false).filter { pair in
+            // As the token is read: decoded, for a name may be written in several ways.
+            HTTPRequest(path: "/", query: String(pair)).queryValue("token") == nil
+        }
+        return rest.isEmpty ? "" : "?" + rest.joined(separator: "&")
     }
 
     static func isAuthorised(_ request: HTTPRequest, _ entry: Entry) -> Bool {

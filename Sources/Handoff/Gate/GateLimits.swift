@@ -8,8 +8,11 @@ public struct GateLimits: Sendable {
     public var holdTime = Duration.seconds(30)
     /// How long a move waits for requests under way before it gives up.
     public var drainTime = Duration.seconds(20)
-    /// The body of one request and of one forwarded answer, in bytes.
-    public var maximumBodyBytes = 8 << 20
+    /// The body of a request or answer that goes on through the mesh, in bytes. It is coded in base64 twice,
+    /// and has to fit into one frame of the relay.
+    public var forwardedBytes = 512 << 10
+    /// Gates a request may pass before it counts as going round in circles.
+    public var maximumHops = 4
 
     public init() {}
 }

@@ -6,13 +6,21 @@ import Synchronization
 /// Held requests go on in the order they came. `hold()` returns once nothing is under way, so the agent can
 /// be frozen between two requests and never inside one.
 final class Turnstile: Sendable {
-    enum Refusal: Error, Equatable {
+    enum Refusal: Error, Equatable, CustomStringConvertible {
         /// A bound of ``GateLimits`` was reached.
         case full
         /// The request was held for too long.
         case heldTooLong
         /// The client went away meanwhile.
         case cancelled
+
+        var description: String {
+            switch self {
+            case .full: "the agent is moving and too many requests wait"
+            case .heldTooLong: "the agent is moving and the request has waited too long"
+            case .cancelled: "the client went away"
+            }
+        }
     }
 
     private struct Held: Sendable {
@@ -26,7 +34,8 @@ final class Turnstile: Sendable {
         var underWay = 0
         var held: [Held] = []
         var heldBytes = 0
-        var drained: CheckedContinuation<Bool, Never>?
+        /// Who waits for the last request under way.
+        var drained: (id: UInt64, continuation: CheckedContinuation<Bool, Never>)?
         var nextID: UInt64 = 0
     }
 
@@ -105,44 +114,52 @@ final class Turnstile: Sendable {
     }
 
     private func leave() {
-        let drained = state.withLock { state -> CheckedContinuation<Bool, Never>? in
+        let drained = state.withLock { state in
             state.underWay -= 1
             return state.underWay == 0 ? state.drained.take() : nil
         }
-        drained?.resume(returning: true)
+        drained?.continuation.resume(returning: true)
     }
 
     /// Holds new requests and waits for those under way.
     ///
-    /// - Returns: false when they took longer than ``GateLimits/drainTime``; the gate then still holds.
+    /// - Returns: false when they took longer than ``GateLimits/drainTime``, or somebody waits for them
+    ///   already; the gate then still holds.
     func hold() async -> Bool {
+        let id = state.withLock { state in
+            state.nextID += 1
+            return state.nextID
+        }
         let timer = Task {
             guard (try? await Task.sleep(for: limits.drainTime)) != nil else { return }
-            state.withLock { $0.drained.take() }?.resume(returning: false)
+            let late = state.withLock { $0.drained?.id == id ? $0.drained.take() : nil }
+            late?.continuation.resume(returning: false)
         }
         defer { timer.cancel() }
         return await withCheckedContinuation { continuation in
-            let isIdle = state.withLock { state -> Bool in
+            let answer = state.withLock { state -> Bool? in
                 state.route = .held
-                guard state.underWay > 0 else { return true }
-                precondition(state.drained == nil, "an agent moves once at a time")
-                state.drained = continuation
-                return false
+                if state.underWay == 0 { return true }
+                if state.drained != nil { return false }
+                state.drained = (id, continuation)
+                return nil
             }
-            if isIdle { continuation.resume(returning: true) }
+            if let answer { continuation.resume(returning: answer) }
         }
     }
 
     /// Opens the gate towards a route, first for those that waited.
     func release(to route: AgentRoute) {
         precondition(route != .held)
-        let waiting = state.withLock { state -> [Held] in
+        let (waiting, drained) = state.withLock { state in
             state.route = route
             state.underWay += state.held.count
             state.heldBytes = 0
             defer { state.held = [] }
-            return state.held
+            return (state.held, state.drained.take())
         }
+        // Nothing is held any more: a hold that still waits has failed.
+        drained?.continuation.resume(returning: false)
         for held in waiting { held.continuation.resume(returning: .success(route)) }
     }
 }

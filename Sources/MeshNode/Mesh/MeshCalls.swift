@@ -6,11 +6,18 @@ import Synchronization
 /// Questions and answers between peers, inside mesh sessions.
 ///
 /// A request is sent again until its answer comes or its time is up, with the same id; the peer that answers
-/// remembers what it said, so a repeated request acts once (design decision 8).
+/// remembers what it said, so a repeated request acts once (design decision 8). A repeat of a request that is
+/// still worked on is answered by saying so, which tells a slow peer from one that lost the session.
 public final class MeshCalls: Sendable {
     private struct Waiting: Sendable {
         let peer: PeerIdentity
         let continuation: CheckedContinuation<[UInt8], any Error>
+        /// The peer said that it works on the request since it was last sent.
+        var isServed = false
+        /// Why it did not leave the last time.
+        var lastError: (any Error)?
+        /// What sends the request and what ends the wait.
+        var tasks: [Task<Void, Never>] = []
     }
 
     private struct Key: Hashable, Sendable {
@@ -20,14 +27,16 @@ public final class MeshCalls: Sendable {
 
     private enum Served: Sendable {
         case running
-        case answered([UInt8], at: ContinuousClock.Instant)
+        case answered([UInt8])
     }
 
     private struct State: Sendable {
         var waiting: [String: Waiting] = [:]
         var served: [Key: Served] = [:]
-        /// Keys of `served` in the order they came, with the bytes their answers hold.
-        var order: [Key] = []
+        /// Keys of the answers in `served`, in the order they were given; those before `forgotten` are gone.
+        var answered: [Key] = []
+        var forgotten = 0
+        /// Bytes of the answers in `served`.
         var servedBytes = 0
         var running = 0
     }
@@ -35,26 +44,29 @@ public final class MeshCalls: Sendable {
     /// How the other types of message inside a session are handled, such as `pair_request`.
     public typealias OtherMessages = @Sendable (_ type: String, _ bytes: [UInt8], PeerIdentity) async -> Void
 
-    /// The pause before a request is sent again.
-    private static let resendAfter = Duration.seconds(5)
-    /// Answers remembered, by count and by bytes; and requests run at one time.
-    private static let maximumServed = 20_000
-    private static let maximumServedBytes = 64 << 20
-    private static let maximumRunning = 1_024
-
     private let state = Mutex(State())
     private let client = Mutex<MeshClient?>(nil)
     private let table: OperationTable
     private let pairingOf: @Sendable (PeerIdentity) async -> Pairing?
     private let others: OtherMessages
     private let logger: Logger
+    private let limits: CallLimits
 
-    public init(
+    public convenience init(
         table: OperationTable, logger: Logger,
         pairingOf: @escaping @Sendable (PeerIdentity) async -> Pairing?,
         others: @escaping OtherMessages
     ) {
+        self.init(table: table, limits: CallLimits(), logger: logger, pairingOf: pairingOf, others: others)
+    }
+
+    init(
+        table: OperationTable, limits: CallLimits, logger: Logger,
+        pairingOf: @escaping @Sendable (PeerIdentity) async -> Pairing?,
+        others: @escaping OtherMessages
+    ) {
         self.table = table
+        self.limits = limits
         self.logger = logger
         self.pairingOf = pairingOf
         self.others = others
@@ -94,31 +106,17 @@ public final class MeshCalls: Sendable {
         _ request: [UInt8], id: String, with peer: PeerIdentity, patience: Int
     ) async throws -> [UInt8] {
         let mesh = try mesh()
-        let sender = Task {
-            let deadline = ContinuousClock.now + .seconds(patience)
-            var attempt = 0
-            var lastError: (any Error)?
-            while ContinuousClock.now < deadline, !Task.isCancelled {
-                do {
-                    if attempt > 1 { await mesh.resynchronise(with: peer.did) }
-                    try await mesh.send(request, to: peer)
-                    lastError = nil
-                } catch let error as OperationFailure where error.code == .refused || error.code == .invalid {
-                    return self.finish(id, .failure(error))
-                } catch {
-                    lastError = error
-                }
-                attempt += 1
-                let pause: Duration = lastError == nil ? Self.resendAfter : .milliseconds(500)
-                try? await Task.sleep(for: min(pause, deadline - ContinuousClock.now))
-            }
-            self.finish(
-                id, .failure(lastError ?? OperationFailure(.timedOut, "\(peer.did) did not answer in \(patience) s")))
-        }
-        defer { sender.cancel() }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                state.withLock { $0.waiting[id] = Waiting(peer: peer, continuation: continuation) }
+                state.withLock { state in
+                    // Made inside the lock, so that neither an answer nor a refusal comes before its waiter.
+                    state.waiting[id] = Waiting(
+                        peer: peer, continuation: continuation,
+                        tasks: [
+                            Task { await self.deliver(request, id: id, through: mesh, to: peer) },
+                            Task { await self.endWait(for: id, of: peer, after: patience) },
+                        ])
+                }
                 if Task.isCancelled { finish(id, .failure(CancellationError())) }
             }
         } onCancel: {
@@ -126,8 +124,46 @@ public final class MeshCalls: Sendable {
         }
     }
 
+    private func endWait(for id: String, of peer: PeerIdentity, after patience: Int) async {
+        guard (try? await Task.sleep(for: .seconds(patience))) != nil else { return }
+        let reason = state.withLock { $0.waiting[id]?.lastError }
+        let silence = OperationFailure(.timedOut, "\(peer.did) did not answer in \(patience) s")
+        finish(id, .failure(reason ?? silence))
+    }
+
+    /// Sends a request until it is cancelled, because its answer came or its time is up.
+    private func deliver(
+        _ request: [UInt8], id: String, through mesh: MeshClient, to peer: PeerIdentity
+    ) async {
+        /// Times it was sent in a row without any sign of the peer.
+        var unheard = 0
+        while !Task.isCancelled {
+            // Twice unheard: the peer may have lost the session.
+            if unheard >= 2 { mesh.resynchronise(with: peer.did) }
+            var pause = limits.retryAfter
+            do {
+                try await mesh.send(request, to: peer)
+                state.withLock { $0.waiting[id]?.lastError = nil }
+                unheard += 1
+                pause = limits.resendAfter
+            } catch let error as OperationFailure where error.code == .refused || error.code == .invalid {
+                return finish(id, .failure(error))
+            } catch {
+                state.withLock { $0.waiting[id]?.lastError = error }
+            }
+            try? await Task.sleep(for: pause)
+            let isServed = state.withLock { state in
+                defer { state.waiting[id]?.isServed = false }
+                return state.waiting[id]?.isServed ?? false
+            }
+            if isServed { unheard = 0 }
+        }
+    }
+
     private func finish(_ id: String, _ result: Result<[UInt8], any Error>) {
-        state.withLock { $0.waiting.removeValue(forKey: id) }?.continuation.resume(with: result)
+        guard let ended = state.withLock({ $0.waiting.removeValue(forKey: id) }) else { return }
+        for task in ended.tasks { task.cancel() }
+        ended.continuation.resume(with: result)
     }
 
     /// Takes one opened message of a session; returns at once.
@@ -136,41 +172,46 @@ public final class MeshCalls: Sendable {
             return logger.warn("an unreadable message was dropped", ["peer": peer.did])
         }
         switch header.type {
-        case MeshRequest<Done>.type: serve(bytes, id: header.id ?? "", for: peer)
+        case MeshRequest<Done>.type:
+            // Without an id there is nothing an answer could name.
+            guard let id = header.id, (1...OperationHeader.maximumIDBytes).contains(id.utf8.count) else { return }
+            serve(bytes, id: id, for: peer)
         case MeshResponse.type:
-            let isExpected = state.withLock { state in
-                header.id.map { state.waiting[$0]?.peer == peer } ?? false
-            }
-            if isExpected { finish(header.id!, .success(bytes)) }
+            if isAwaited(header.id, from: peer) { finish(header.id!, .success(bytes)) }
+        case MeshWorking.type:
+            guard isAwaited(header.id, from: peer) else { return }
+            state.withLock { $0.waiting[header.id!]?.isServed = true }
         default: Task { await others(header.type, bytes, peer) }
         }
     }
 
+    private func isAwaited(_ id: String?, from peer: PeerIdentity) -> Bool {
+        state.withLock { state in id.map { state.waiting[$0]?.peer == peer } ?? false }
+    }
+
     private func serve(_ bytes: [UInt8], id: String, for peer: PeerIdentity) {
         let key = Key(peer: peer, id: id)
-        enum Step { case run, resend([UInt8]), ignore }
+        enum Step { case run, reply([UInt8]), ignore }
         let step = state.withLock { state -> Step in
             switch state.served[key] {
-            case .running: return .ignore
-            case .answered(let answer, _): return .resend(answer)
+            case .running: return .reply(PeerJSON.encode(MeshWorking(id: id)))
+            case .answered(let answer): return .reply(answer)
             case nil:
-                guard state.running < Self.maximumRunning else { return .ignore }
+                guard state.running < limits.maximumRunning else { return .ignore }
                 state.running += 1
                 state.served[key] = .running
-                state.order.append(key)
                 return .run
             }
         }
         switch step {
         case .ignore: return
-        case .resend(let answer): Task { await self.reply(answer, to: peer) }
+        case .reply(let answer): Task { await self.reply(answer, to: peer) }
         case .run:
             Task {
                 let pairing = await pairingOf(peer)
-                let answer = await table.answer(bytes, from: .peer(peer, pairing))
-                let tagged = MeshResponse.tagging(answer)
-                remember(tagged, key)
-                await reply(tagged, to: peer)
+                let answer = MeshResponse.tagging(await table.answer(bytes, from: .peer(peer, pairing)))
+                remember(answer, key)
+                await reply(answer, to: peer)
             }
         }
     }
@@ -178,18 +219,21 @@ public final class MeshCalls: Sendable {
     private func remember(_ answer: [UInt8], _ key: Key) {
         state.withLock { state in
             state.running -= 1
-            state.served[key] = .answered(answer, at: .now)
+            state.served[key] = .answered(answer)
+            state.answered.append(key)
             state.servedBytes += answer.count
-            var index = 0
-            while state.servedBytes > Self.maximumServedBytes || state.served.count > Self.maximumServed,
-                index < state.order.count
+            while state.servedBytes > limits.maximumServedBytes
+                || state.answered.count - state.forgotten > limits.maximumServed
             {
-                guard case .answered(let old, _) = state.served[state.order[index]] else {
-                    index += 1
-                    continue
+                if case .answered(let old) = state.served.removeValue(forKey: state.answered[state.forgotten]) {
+                    state.servedBytes -= old.count
                 }
-                state.servedBytes -= old.count
-                state.served[state.order.remove(at: index)] = nil
+                state.forgotten += 1
+            }
+            // Moved together now and then: removing each first element would move all others.
+            if state.forgotten > 1_000, state.forgotten * 2 > state.answered.count {
+                state.answered.removeFirst(state.forgotten)
+                state.forgotten = 0
             }
         }
     }
@@ -197,6 +241,13 @@ public final class MeshCalls: Sendable {
     private func reply(_ answer: [UInt8], to peer: PeerIdentity) async {
         do {
             try await mesh().send(answer, to: peer)
+        } catch let error as OperationFailure where error.code == .invalid {
+            // No frame carries it, so asking again would help nobody.
+            logger.warn("an answer is too large", ["peer": peer.did, "bytes": answer.count])
+            guard let id = PeerJSON.decode(MessageHeader.self, from: answer)?.id else { return }
+            let failure = OperationFailure(.failed, "the answer is more than the mesh carries")
+            try? await mesh().send(
+                MeshResponse.tagging(PeerJSON.encode(OperationResponse<Done>(id: id, error: failure))), to: peer)
         } catch {
             // The peer asks again, and gets the remembered answer then.
             logger.warn("an answer did not leave", ["peer": peer.did, "error": "\(error)"])

@@ -41,7 +41,7 @@ extension MeshClient {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
                 value = change(&state.prekeys)
-                store.submitSecret(state.prekeys.serialized(), name: Self.prekeysName) {
+                store.submitSecrets([(Self.prekeysName, state.prekeys.serialized())]) {
                     continuation.resume(with: $0)
                 }
             }

@@ -5,102 +5,200 @@ import MeshIdentity
 extension MeshClient {
     /// Handles one frame; frames of one peer are handled in the order they came.
     func receive(_ bytes: [UInt8]) async {
-        let frame: IncomingFrame
         do {
-            frame = try IncomingFrame.decode(bytes)
+            await receive(try IncomingFrame.decode(bytes))
         } catch {
-            return logger.warn("an unreadable frame was dropped", ["bytes": bytes.count])
-        }
-        switch frame {
-        case .message(let message):
-            guard let sender = Self.sender(message.from) else { return }
-            if mustWait(message, from: sender) { return }
-            await open(message, from: sender)
-        case .knock(let knock):
-            guard let sender = Self.sender(knock.from) else { return }
-            // Deciding may ask the registry: other peers' frames do not wait for it.
-            Task { await decide(knock, from: sender) }
-        case .knockAccept(let accept):
-            guard let sender = Self.sender(accept.from) else { return }
-            await self.accept(accept, from: sender)
-            transmit(AckFrame(id: accept.id).encode())
-        case .knockReject(let rejection):
-            guard let sender = Self.sender(rejection.from) else { return }
-            reject(rejection, from: sender)
-            transmit(AckFrame(id: rejection.id).encode())
-        case .error(let detail):
-            logger.warn("the relay reports", ["detail": String(detail.prefix(200))])
-        default: break
+            logger.warn("an unreadable frame was dropped", ["bytes": bytes.count])
+            // Kept by the relay it would take the place of what can be read, for three days.
+            struct Identified: Decodable { let id: String }
+            if let id = PeerJSON.decode(Identified.self, from: bytes)?.id { acknowledge([id]) }
         }
     }
 
-    private static func sender(_ text: String) -> DID? { try? DID(parsing: text) }
-
-    /// Keeps a message back while its peer's KNOCK is being decided.
-    private func mustWait(_ message: MessageFrame, from sender: DID) -> Bool {
-        let dropped = state.withLock { state -> [String]? in
-            guard state.deciding.contains(sender) || state.sessions[sender] == nil else { return nil }
-            return state.buffer.append(message, from: sender, limits: limits)
+    private func receive(_ frame: IncomingFrame) async {
+        switch frame {
+        case .message(let message):
+            guard let sender = sender(message.from, message.id) else { return }
+            await open(message, from: sender)
+        case .knock(let knock):
+            guard let sender = sender(knock.from, knock.id) else { return }
+            receive(knock, from: sender)
+        case .knockAccept(let accept):
+            guard let sender = sender(accept.from, accept.id) else { return }
+            await self.accept(accept, from: sender)
+            acknowledge([accept.id])
+        case .knockReject(let rejection):
+            guard let sender = sender(rejection.from, rejection.id) else { return }
+            reject(rejection, from: sender)
+            acknowledge([rejection.id])
+        case .pending(let frames):
+            for frame in frames { await receive(frame) }
+        case .error(let detail):
+            logger.warn("the relay reports", ["detail": String(detail.prefix(200))])
+        case .ack, .heartbeat, .unknown: break
         }
-        for id in dropped ?? [] { transmit(AckFrame(id: id).encode()) }
-        return dropped != nil
+    }
+
+    /// Who sent a frame; one without a sender is acknowledged and dropped.
+    private func sender(_ text: String, _ id: String) -> DID? {
+        if let sender = try? DID(parsing: text) { return sender }
+        acknowledge([id])
+        return nil
     }
 
     /// Opens a message, stores the step, then acknowledges and hands it on.
-    func open(_ message: MessageFrame, from sender: DID) async {
-        let isOpened = state.withLock { state -> Bool in
-            guard var session = state.sessions[sender],
-                let plaintext = try? session.ratchet.decrypt(message.message)
-            else { return false }
-            state.uses += 1
-            session.lastUse = state.uses
-            state.sessions[sender] = session
-            let peer = session.peer
-            store.submitSecret(
-                session.serialized(), name: PeerSession.secretName(sender), alsoRemember: message.id
-            ) { [self] result in
-                switch result {
-                case .success:
-                    transmit(AckFrame(id: message.id).encode())
+    ///
+    /// One that no session opens waits while its peer's KNOCK is being decided, or for a KNOCK when there is
+    /// no session at all.
+    private func open(_ message: MessageFrame, from sender: DID) async {
+        enum Outcome { case done, waits(dropped: [String], needsSession: Bool), closed }
+        let outcome = state.withLock { state -> Outcome in
+            if tryOpen(message, from: sender, &state) { return .done }
+            let needsSession = state.sessions[sender] == nil
+            guard needsSession || state.deciding[sender] != nil else { return .closed }
+            if state.buffer.isEmpty { expireBufferLater() }
+            return .waits(
+                dropped: state.buffer.append(message, from: sender, limits: limits),
+                needsSession: needsSession && state.deciding[sender] == nil)
+        }
+        switch outcome {
+        case .done: return
+        case .closed: await cannotOpen(message, from: sender)
+        case .waits(let dropped, let needsSession):
+            acknowledge(dropped)
+            // The peer speaks in a session that this one lost; it would not know before its calls time out.
+            if needsSession { resynchronise(with: sender) }
+        }
+    }
+
+    /// Opens a message inside the lock that made the call; false when no session opens it.
+    func tryOpen(_ message: MessageFrame, from sender: DID, _ state: inout State) -> Bool {
+        guard var session = state.sessions[sender], let opened = session.decrypt(message.message) else {
+            return false
+        }
+        state.uses += 1
+        session.lastUse = state.uses
+        state.sessions[sender] = session
+        // A KNOCK of ours that crossed the peer's is answered by this: the session can send now.
+        let crossed = opened.isProven ? state.knocking.removeValue(forKey: sender) : nil
+        crossed?.deadline?.cancel()
+        let peer = session.peer
+        store.submitSecrets(
+            [(PeerSession.secretName(sender), session.serialized())], remember: [message.id]
+        ) { [self] result in
+            for waiter in crossed?.waiters ?? [] { waiter.resume(with: result) }
+            switch result {
+            case .success:
+                acknowledge([message.id])
+                onMessage(peer, opened.plaintext)
+            case .failure(let error):
+                logger.error("a session could not be stored", ["error": "\(error)"])
+                storeLater(message.id, of: peer, opened.plaintext)
+            }
+        }
+        return true
+    }
+
+    /// Stores the step of an opened message once the disk takes it again; only then it counts as received.
+    ///
+    /// Above the bound the message is left to the relay and to the state a restart will read.
+    private func storeLater(_ id: String, of peer: PeerIdentity, _ plaintext: [UInt8]) {
+        // The completion may come from inside the lock, when the store is closed: the state waits for a task.
+        Task {
+            let isKept = state.withLock { state in
+                guard !state.isStopped, state.unstored.count < limits.unstoredMessages else { return false }
+                return state.unstored.insert(id).inserted
+            }
+            var isStored = !isKept
+            while !isStored {
+                try? await Task.sleep(for: limits.storePause)
+                let result: Result<Void, any Error>? = await withCheckedContinuation { continuation in
+                    state.withLock { state in
+                        guard !state.isStopped, let session = state.sessions[peer.did] else {
+                            return continuation.resume(returning: nil)
+                        }
+                        store.submitSecrets(
+                            [(PeerSession.secretName(peer.did), session.serialized())], remember: [id]
+                        ) { continuation.resume(returning: $0) }
+                    }
+                }
+                guard let result else { return }
+                if case .success = result {
+                    isStored = true
+                    _ = state.withLock { $0.unstored.remove(id) }
+                    acknowledge([id])
                     onMessage(peer, plaintext)
-                case .failure(let error):
-                    // Not acknowledged: the relay brings it again, and a restart reads the older state.
-                    logger.error("a session could not be stored", ["error": "\(error)"])
                 }
             }
-            return true
         }
-        if !isOpened { await cannotOpen(message, from: sender) }
+    }
+
+    private func expireBufferLater() {
+        Task {
+            var isEmpty = false
+            while !isEmpty {
+                try? await Task.sleep(for: limits.bufferLifetime)
+                let dropped: [String]
+                (dropped, isEmpty) = state.withLock { state in
+                    let deciding = state.deciding
+                    let dropped = state.buffer.expire(except: { deciding[$0] != nil }, limits: limits)
+                    return (dropped, state.buffer.isEmpty || state.isStopped)
+                }
+                acknowledge(dropped)
+            }
+        }
     }
 
     /// A message that does not open is a repeat, or the sessions have drifted apart.
-    private func cannotOpen(_ message: MessageFrame, from sender: DID) async {
+    func cannotOpen(_ message: MessageFrame, from sender: DID) async {
+        guard state.withLock({ !$0.unstored.contains(message.id) }) else { return }
         let isRepeat = (try? await store.hasReceived(message.id)) ?? false
-        transmit(AckFrame(id: message.id).encode())
+        acknowledge([message.id])
         guard !isRepeat else { return }
         logger.warn("a message did not open", ["peer": sender])
-        await resynchronise(with: sender)
+        resynchronise(with: sender)
     }
 
-    /// Makes a fresh session, at most one per pause; the old one stays in use until it is taken.
-    func resynchronise(with sender: DID) async {
-        let peer = state.withLock { state -> PeerIdentity? in
-            guard let session = state.sessions[sender] else { return nil }
-            let now = ContinuousClock.now
-            if let last = state.resynchronised[sender], now - last < limits.resynchronisationPause {
-                return nil
+    /// Makes a fresh session in the background, at most one per pause; the old one stays in use until the
+    /// peer has taken the new one.
+    func resynchronise(with sender: DID) {
+        enum Step { case knock(PeerIdentity), introduce, nothing }
+        let step = state.withLock { state -> Step in
+            guard !state.isStopped, state.knocking[sender] == nil, state.deciding[sender] == nil else { return .nothing }
+            if let session = state.sessions[sender] {
+                return state.pace.allows(sender, pause: limits.resynchronisationPause)
+                    ? .knock(session.peer) : .nothing
             }
-            state.resynchronised[sender] = now
-            return session.peer
+            guard state.introductions < limits.concurrentIntroductions,
+                state.pace.allows(sender, pause: limits.resynchronisationPause)
+            else { return .nothing }
+            state.introductions += 1
+            return .introduce
         }
-        guard let peer else { return }
+        if case .nothing = step { return }
         Task {
             do {
-                try await knock(peer)
-                logger.info("a fresh session replaced one that had drifted", ["peer": sender])
+                switch step {
+                case .knock(let peer): try await knock(peer)
+                case .introduce:
+                    defer { state.withLock { $0.introductions -= 1 } }
+                    guard let peer = try await introduced(sender) else { return }
+                    try await knock(peer)
+                case .nothing: break
+                }
+                logger.info("made a fresh session", ["peer": sender])
             } catch {
                 logger.warn("no fresh session", ["peer": sender, "error": "\(error)"])
             }
         }
+    }
+
+    /// The key of a peer that speaks in a session this one does not have; nil when it would get none.
+    private func introduced(_ did: DID) async throws -> PeerIdentity? {
+        guard let text = try await registry.agent(did)?.publicKey, let bytes = Base64.decode(text),
+            let key = try? PublicKey(bytes: bytes), did.names(key)
+        else { return nil }
+        let peer = PeerIdentity(key: key)
+        return await policy(peer, Self.intent) == .accept ? peer : nil
     }
 }

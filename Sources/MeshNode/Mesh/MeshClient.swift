@@ -13,19 +13,34 @@ public final class MeshClient: Sendable {
     struct State: Sendable {
         var sessions: [DID: PeerSession] = [:]
         var knocking: [DID: OutgoingKnock] = [:]
-        var deciding: Set<DID> = []
+        /// Peers whose KNOCK is being decided.
+        var deciding: [DID: Decision] = [:]
         var buffer = FrameBuffer()
-        var resynchronised: [DID: ContinuousClock.Instant] = [:]
+        var pace = ResynchronisationPace()
+        /// Strangers whose key is being looked up because they sent a message in a session we do not have.
+        var introductions = 0
+        /// Messages that were opened and could not be stored yet; they are not acknowledged.
+        var unstored: Set<String> = []
         var prekeys: PrekeyStore
+        /// Counts uses of sessions and KNOCKs.
         var uses = 0
+        var isStopped = false
     }
 
     /// A KNOCK on its way, and those who wait for its answer.
     struct OutgoingKnock: Sendable {
-        let id: String
+        let number: Int
         let peer: PeerIdentity
-        var ratchet: RatchetSession
+        /// Set once the frame is made.
+        var sent: (id: String, ratchet: RatchetSession)?
+        var deadline: Task<Void, Never>?
         var waiters: [CheckedContinuation<Void, any Error>] = []
+    }
+
+    /// A KNOCK that is being decided.
+    struct Decision: Sendable {
+        /// A newer one of the same peer, which is decided next.
+        var next: KnockFrame?
     }
 
     static let prekeysName = "prekeys"
@@ -40,6 +55,7 @@ public final class MeshClient: Sendable {
     let state: Mutex<State>
     /// Made once in ``start()``, before any frame can arrive.
     private let link = Mutex<RelayLink?>(nil)
+    private let intake = Mutex<FrameIntake?>(nil)
     private let onChange: @Sendable (Bool) -> Void
 
     /// - Parameters:
@@ -62,7 +78,9 @@ public final class MeshClient: Sendable {
         self.onChange = onChange
         var state = State(prekeys: try await Self.loadPrekeys(store, identity))
         for (name, bytes) in try await store.secrets(startingWith: "session:") {
-            guard let session = PeerSession(serialized: bytes) else {
+            guard let session = bytes.flatMap(PeerSession.init(serialized:)),
+                PeerSession.secretName(session.peer.did) == name
+            else {
                 logger.warn("a stored session is unreadable and was left out", ["session": name])
                 continue
             }
@@ -83,68 +101,100 @@ public final class MeshClient: Sendable {
     /// Publishes the prekeys and connects to the relay; reconnects by itself from then on.
     public func start(relay: ServiceURL, tls: ClientTLS, loop: EventLoop, token: String?) async throws {
         try await publishPrekeys()
-        let (frames, feed) = AsyncStream.makeStream(of: [UInt8].self)
+        let intake = FrameIntake(maximumBytes: limits.maximumQueuedBytes) { [weak self] isReading in
+            self?.link.withLock { $0 }?.setReading(isReading)
+        }
         let link = RelayLink(
             url: relay, tls: tls, loop: loop, identity: identity, token: token,
             maximumMessageBytes: limits.maximumFrameBytes, logger: logger,
-            onFrame: { feed.yield($0) }, onChange: onChange)
-        self.link.withLock { $0 = link }
-        Task { for await frame in frames { await receive(frame) } }
+            onFrame: { intake.append($0) }, onChange: onChange)
+        let mayStart = state.withLock { state in
+            guard !state.isStopped else { return false }
+            self.link.withLock { $0 = link }
+            self.intake.withLock { $0 = intake }
+            return true
+        }
+        guard mayStart else { throw OperationFailure(.unavailable, "this peer is stopping") }
+        Task {
+            for await frame in intake.frames {
+                await receive(frame)
+                intake.didHandle(frame)
+            }
+        }
         link.start()
     }
 
     public func stop() {
-        link.withLock { $0?.stop() }
-        let waiting = state.withLock { state in
+        let knocks = state.withLock { state in
+            state.isStopped = true
             defer { state.knocking = [:] }
-            return state.knocking.values.flatMap(\.waiters)
+            return state.knocking.values.map { $0 }
         }
-        for waiter in waiting {
-            waiter.resume(throwing: OperationFailure(.unavailable, "this peer is stopping"))
+        link.withLock { $0 }?.stop()
+        intake.withLock { $0 }?.finish()
+        for knock in knocks {
+            knock.deadline?.cancel()
+            for waiter in knock.waiters { waiter.resume(throwing: Self.stopping) }
         }
     }
+
+    static let stopping = OperationFailure(.unavailable, "this peer is stopping")
+    static let disconnected = OperationFailure(.unavailable, "the relay is not connected")
 
     @discardableResult
     func transmit(_ frame: [UInt8]) -> Bool { link.withLock { $0 }?.send(frame) ?? false }
 
+    func acknowledge(_ ids: [String]) {
+        for id in ids { transmit(AckFrame(id: id).encode()) }
+    }
+
     /// Sends a message inside the session with the peer, which is made first when there is none.
     ///
     /// Returning says that the message left for the relay, not that the peer has it.
+    ///
+    /// - Throws: `invalid` for a message that no frame can carry.
     public func send(_ plaintext: [UInt8], to peer: PeerIdentity) async throws {
+        // Base64 of the box and the frame around it; the relay would end the connection over a longer one.
+        guard plaintext.count <= (limits.maximumFrameBytes - Self.frameOverhead) / 4 * 3 else {
+            throw OperationFailure(.invalid, "a message of \(plaintext.count) bytes is more than the mesh carries")
+        }
         try await establishSession(with: peer)
         try await seal(plaintext, to: peer)
     }
 
+    /// What a frame holds besides its sealed plaintext: names, header, nonce and tag.
+    private static let frameOverhead = 1_024
+
     /// Whether a session is open in both directions.
     func hasSession(with did: DID) -> Bool {
-        state.withLock { $0.sessions[did]?.ratchet.canSend ?? false }
+        state.withLock { $0.sessions[did]?.canSend ?? false }
     }
 
     /// One step of the sending chain: seal, store, then transmit.
     private func seal(_ plaintext: [UInt8], to peer: PeerIdentity) async throws {
+        // A message that does not leave is a hole for the other side, which bears only so many.
+        guard isConnected else { throw Self.disconnected }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
-                guard var session = state.sessions[peer.did] else {
+                guard var session = state.sessions[peer.did], session.canSend else {
                     return continuation.resume(
                         throwing: OperationFailure(.unavailable, "the session with \(peer.did) ended"))
                 }
                 do {
-                    let message = try session.ratchet.encrypt(plaintext)
+                    let message = try session.encrypt(plaintext)
                     state.uses += 1
                     session.lastUse = state.uses
                     state.sessions[peer.did] = session
                     let frame = MessageFrame(
                         from: identity.did.text, to: peer.did.text, now: Date(), message: message
                     ).encode()
-                    store.submitSecret(
-                        session.serialized(), name: PeerSession.secretName(peer.did)
+                    store.submitSecrets(
+                        [(PeerSession.secretName(peer.did), session.serialized())]
                     ) { [self] result in
                         switch result {
                         case .failure(let error): continuation.resume(throwing: error)
                         case .success where transmit(frame): continuation.resume()
-                        case .success:
-                            continuation.resume(
-                                throwing: OperationFailure(.unavailable, "the relay is not connected"))
+                        case .success: continuation.resume(throwing: Self.disconnected)
                         }
                     }
                 } catch {

@@ -8,11 +8,19 @@ public struct MeshLimits: Sendable {
     public var bufferLifetime = Duration.seconds(3)
     /// How long the other side may take to answer a KNOCK (wire §6).
     public var knockDecision = Duration.seconds(10)
-    /// KNOCKs decided at one time; more are refused.
+    /// KNOCKs decided at one time; more are refused, and their peers try again.
     public var concurrentKnocks = 64
-    /// The least time between two new sessions with one peer after a message that would not open, so that
-    /// nobody can make two peers shake hands for ever.
+    /// The least time between two new sessions with one peer after messages that would not open; it doubles
+    /// while that goes on.
     public var resynchronisationPause = Duration.seconds(5)
+    /// Peers looked up at one time because they sent a message in a session this one does not have.
+    public var concurrentIntroductions = 8
+    /// Opened messages held while the disk takes nothing; further ones stay with the relay.
+    public var unstoredMessages = 256
+    /// The pause before a message that could not be stored is tried again.
+    public var storePause = Duration.seconds(1)
+    /// Bytes of frames that wait to be handled; above it the relay is held back.
+    public var maximumQueuedBytes = 32 << 20
     /// One frame of the relay, in bytes.
     public var maximumFrameBytes = 1 << 20
     /// Sessions kept at one time; the one unused for longest gives way.

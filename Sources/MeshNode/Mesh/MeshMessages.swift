@@ -32,3 +32,13 @@ enum MeshResponse {
         Array("{\"type\":\"\(type)\",".utf8) + response.dropFirst()
     }
 }
+
+/// Says that a request that came again is being worked on.
+struct MeshWorking: Codable, Sendable {
+    static let type = "kars:working"
+
+    var type = Self.type
+    let id: String
+
+    init(id: String) { self.id = id }
+}

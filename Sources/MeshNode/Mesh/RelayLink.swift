@@ -6,12 +6,13 @@ import Transport
 
 /// The connection to the relay: proves the key, beats, and comes back after every loss.
 ///
-/// Reconnects from 1 s to 60 s with ±20 % jitter for ever, but not after 1000 or 4006 (AgentMesh wire §6):
-/// then another process speaks for this key, and fighting over it would help nobody.
+/// Reconnects from 1 s to 60 s with ±20 % jitter for ever, but not after 1000 or 4006 (AgentMesh wire §6): the
+/// relay said goodbye, or another process speaks for this key and fighting over it would help nobody.
 final class RelayLink: WebSocketDelegate {
     private struct State {
         var socket: WebSocket?
         var isWanted = true
+        var openedAt = ContinuousClock.now
         var attempts = 0
         var timer: ScheduledTask?
         var heartbeat: ScheduledTask?
@@ -21,6 +22,10 @@ final class RelayLink: WebSocketDelegate {
     /// AgentMesh wire §5: every 30 s; three missed mean offline.
     private static let heartbeatInterval = Duration.seconds(30)
     private static let replacedCode = 4006
+    private static let finalCodes = [1000, replacedCode]
+    /// A connection that held for so long was a good one: the next loss starts from a short wait again. A relay
+    /// that refuses us ends it at once, and must not be asked every second for ever.
+    private static let goodAfter = Duration.seconds(10)
 
     private let url: ServiceURL
     private let tls: ClientTLS
@@ -58,14 +63,20 @@ final class RelayLink: WebSocketDelegate {
 
     /// Says goodbye and stays away.
     func stop() {
-        let socket = state.withLock { state -> WebSocket? in
+        let (socket, connecting) = state.withLock { state in
             state.isWanted = false
             state.timer?.cancel()
             state.heartbeat?.cancel()
-            state.connecting?.cancel()
-            return state.socket.take()
+            return (state.socket.take(), state.connecting.take())
         }
+        connecting?.cancel()
         socket?.close(code: 1000)
+    }
+
+    /// Holds the relay back, or lets it go on.
+    func setReading(_ isReading: Bool) {
+        guard let socket = state.withLock({ $0.socket }) else { return }
+        if isReading { socket.resumeReading() } else { socket.pauseReading() }
     }
 
     /// Hands a frame to the relay; false while there is no connection.
@@ -77,16 +88,20 @@ final class RelayLink: WebSocketDelegate {
     }
 
     private func connect() {
-        let task = Task {
-            do {
-                _ = try await WebSocketClient.connect(
-                    to: url, on: loop, tls: tls, limits: limits, delegate: self)
-            } catch {
-                logger.warn("cannot reach the relay", ["relay": url.description, "error": "\(error)"])
-                retryLater()
+        state.withLock { state in
+            guard state.isWanted else { return }
+            // Inside the lock, so that stop() finds it.
+            state.connecting = Task { [self] in
+                do {
+                    _ = try await WebSocketClient.connect(
+                        to: url, on: loop, tls: tls, limits: limits, delegate: self)
+                } catch {
+                    guard self.state.withLock({ $0.isWanted }) else { return }
+                    logger.warn("cannot reach the relay", ["relay": url.description, "error": "\(error)"])
+                    retryLater()
+                }
             }
         }
-        state.withLock { $0.connecting = task }
     }
 
     private func retryLater() {
@@ -99,10 +114,14 @@ final class RelayLink: WebSocketDelegate {
     }
 
     func webSocketDidOpen(_ socket: WebSocket) {
+        // A peer that is stopping must not prove its key any more: that would throw out its successor.
+        guard state.withLock({ $0.isWanted }) else { return socket.close(code: 1000) }
+        // The proof goes first: others send as soon as the socket is known.
         socket.send(PeerJSON.encode(ConnectFrame.make(identity: identity, now: Date(), token: token)))
         let isWanted = state.withLock { state -> Bool in
             guard state.isWanted else { return false }
             state.socket = socket
+            state.openedAt = .now
             return true
         }
         guard isWanted else { return socket.close(code: 1000) }
@@ -127,8 +146,6 @@ final class RelayLink: WebSocketDelegate {
         _ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool
     ) {
         guard isText else { return }
-        // A frame proves that the relay took us in: the next loss starts from a short wait again.
-        state.withLock { $0.attempts = 0 }
         onFrame([UInt8](message))
     }
 
@@ -137,7 +154,8 @@ final class RelayLink: WebSocketDelegate {
             guard state.socket == socket else { return false }
             state.socket = nil
             state.heartbeat?.cancel()
-            if code == Self.replacedCode { state.isWanted = false }
+            if .now - state.openedAt > Self.goodAfter { state.attempts = 0 }
+            if Self.finalCodes.contains(code) { state.isWanted = false }
             return true
         }
         guard wasCurrent else { return }

@@ -68,8 +68,11 @@ public final class OperationTable: Sendable {
             return Self.refusal(id: "", .init(.invalid, "the request is not a version 1 operation"))
         }
         guard let entry = entries.withLock({ $0[header.op] }) else {
+            // The name is the caller's: only a part of it is kept or sent back.
+            let name = String(String.UnicodeScalarView(header.op.unicodeScalars.prefix(64)))
+            if case .peer = caller { await audit(caller.description, name, "denied") }
             return Self.refusal(
-                id: header.id, .init(.invalid, "this peer does not know the operation \(header.op)"))
+                id: header.id, .init(.invalid, "this peer does not know the operation \(name)"))
         }
         if let failure = Self.objection(to: caller, entry.access, header.op) {
             await audit(caller.description, header.op, "denied")

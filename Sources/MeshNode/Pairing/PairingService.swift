@@ -10,6 +10,17 @@ import Synchronization
 /// and can bind nothing. Redeeming is one conditional update, so of any number of requests, also across a
 /// crash, one wins.
 public final class PairingService: Sendable {
+    private struct Redemption: Sendable {
+        let id: String
+        let continuation: CheckedContinuation<PairResponse, any Error>
+    }
+
+    /// Longest name another peer gives itself, in characters.
+    private static let maximumPeerName = 63
+    /// The pause before a `pair_request` is sent again, and how often that is done.
+    private static let resendAfter = Duration.seconds(8)
+    private static let sends = 3
+
     private let store: NodeStore
     private let identity: Identity
     private let peerName: String
@@ -18,7 +29,7 @@ public final class PairingService: Sendable {
     private let logger: Logger
     private let audit: AuditChain
     /// Redemptions of ours that wait for the issuer's word; one per issuer.
-    private let redeeming = Mutex<[PeerIdentity: CheckedContinuation<PairResponse, any Error>]>([:])
+    private let redeeming = Mutex<[PeerIdentity: Redemption]>([:])
     private let attempts: Mutex<AttemptLimit>
 
     public init(
@@ -84,7 +95,7 @@ public final class PairingService: Sendable {
             return PairResponse(error: "the request names another key than the session's")
         }
         let hash = Hex.encode(SHA256Digest.hash(Array(request.secret.utf8)))
-        let displayName = request.displayName.map { String($0.prefix(63)) }
+        let displayName = request.displayName.map(Self.shown)
         do {
             let pairing = try await store.database.write { connection -> Pairing in
                 guard
@@ -94,6 +105,8 @@ public final class PairingService: Sendable {
                 else { throw OperationFailure(.refused, "the token is not known here") }
                 switch pairing.phase(at: now) {
                 case .pending: break
+                // The answer to this peer was lost: it gets the same again, and nothing changes.
+                case .active where pairing.peerKey == peer.key: return pairing
                 case .active: throw OperationFailure(.refused, "the token was used already")
                 case .expired: throw OperationFailure(.refused, "the token has expired")
                 case .revoked: throw OperationFailure(.refused, "the token was revoked")
@@ -153,29 +166,45 @@ public final class PairingService: Sendable {
         _ issuer: PeerIdentity, _ request: PairRequest,
         _ send: @escaping @Sendable (PairRequest, PeerIdentity) async throws -> Void
     ) async throws -> PairResponse {
-        try await withTaskCancellationHandler {
+        let id = FrameID.make()
+        return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 // In place before the request leaves: the answer may be quick.
-                let previous = redeeming.withLock { $0.updateValue(continuation, forKey: issuer) }
-                previous?.resume(throwing: OperationFailure(.conflict, "another redemption took over"))
-                guard !Task.isCancelled else { return answered(nil, by: issuer) }
+                let previous = redeeming.withLock {
+                    $0.updateValue(Redemption(id: id, continuation: continuation), forKey: issuer)
+                }
+                previous?.continuation.resume(throwing: OperationFailure(.conflict, "another redemption took over"))
+                guard !Task.isCancelled else { return end(id, with: issuer, Self.unanswered) }
                 Task {
-                    do { try await send(request, issuer) } catch {
-                        self.redeeming.withLock { $0.removeValue(forKey: issuer) }?.resume(throwing: error)
+                    // A request that is lost is sent again; the issuer gives the same peer the same answer.
+                    for _ in 0..<Self.sends where isWaiting(id, for: issuer) {
+                        do { try await send(request, issuer) } catch { return end(id, with: issuer, error) }
+                        try? await Task.sleep(for: Self.resendAfter)
                     }
                 }
             }
         } onCancel: {
-            answered(nil, by: issuer)
+            end(id, with: issuer, Self.unanswered)
         }
     }
 
-    /// The issuer's word arrived; nil gives up waiting.
-    func answered(_ response: PairResponse?, by issuer: PeerIdentity) {
-        let continuation = redeeming.withLock { $0.removeValue(forKey: issuer) }
-        if let response { continuation?.resume(returning: response) } else {
-            continuation?.resume(throwing: OperationFailure(.timedOut, "the peer did not answer the pairing request"))
+    private static let unanswered = OperationFailure(.timedOut, "the peer did not answer the pairing request")
+
+    private func isWaiting(_ id: String, for issuer: PeerIdentity) -> Bool {
+        redeeming.withLock { $0[issuer]?.id == id }
+    }
+
+    /// Gives up one redemption, but not a newer one with the same issuer.
+    private func end(_ id: String, with issuer: PeerIdentity, _ error: any Error) {
+        let ended = redeeming.withLock { redeeming in
+            redeeming[issuer]?.id == id ? redeeming.removeValue(forKey: issuer) : nil
         }
+        ended?.continuation.resume(throwing: error)
+    }
+
+    /// The issuer's word arrived.
+    func answered(_ response: PairResponse, by issuer: PeerIdentity) {
+        redeeming.withLock { $0.removeValue(forKey: issuer) }?.continuation.resume(returning: response)
     }
 
     private func record(
@@ -196,8 +225,8 @@ public final class PairingService: Sendable {
             }
             let pairing = Pairing(
                 name: name, role: .redeemer, phase: .active, peerKey: issuer.key,
-                peerName: response.clusterName, capabilities: response.capabilities,
-                slots: response.slots ?? 1, tokenBudget: response.tokenBudget ?? 0,
+                peerName: response.clusterName.map(Self.shown), capabilities: response.capabilities,
+                slots: max(1, response.slots ?? 1), tokenBudget: max(0, response.tokenBudget ?? 0),
                 expiresAt: response.expiresAt.flatMap(MeshTimestamp.parse) ?? token.expiresAt,
                 createdAt: now, pairedAt: now)
             try Self.insert(pairing, tokenHash: nil, connection)
@@ -219,27 +248,34 @@ public final class PairingService: Sendable {
     }
 
     public func inspect(_ name: String) async throws -> Pairing {
-        guard let pairing = try await list().first(where: { $0.name == name }) else { throw Self.unknown(name) }
+        let known = Self.normalized(name)
+        guard let pairing = try await list().first(where: { $0.name == known }) else { throw Self.unknown(name) }
         return pairing
     }
 
     /// The active pairing with a peer; one that grants more comes first when both sides made a token.
     public func active(with peer: PeerIdentity) async -> Pairing? {
-        let pairings = (try? await list()) ?? []
-        return pairings.filter { $0.peerKey == peer.key && $0.phase == .active }
+        let records = try? await store.database.read {
+            try $0.query("SELECT record FROM pairing WHERE peer_key = ?", .blob(peer.key.bytes)) { $0.blob(0) }
+        }
+        let now = Date()
+        return (records ?? []).compactMap { PeerJSON.decode(Pairing.self, from: $0) }
+            .filter { $0.peerKey == peer.key && $0.phase(at: now) == .active }
             .max { $0.capabilities.count < $1.capabilities.count }
     }
 
     public func revoke(_ name: String) async throws -> Pairing {
+        let known = Self.normalized(name)
         let pairing = try await store.database.write { connection -> Pairing in
-            guard var pairing = try Self.find(name, connection), pairing.phase != .revoked else {
-                throw Self.unknown(name)
+            guard var pairing = try Self.find(known, connection) else { throw Self.unknown(name) }
+            guard pairing.phase != .revoked else {
+                throw OperationFailure(.conflict, "the pairing \"\(known)\" was revoked already")
             }
             pairing.phase = .revoked
             try Self.update(pairing, connection)
             return pairing
         }
-        try await audit.append(agent: "operator", action: "pair:revoke:\(name)", decision: "allowed")
+        try await audit.append(agent: "operator", action: "pair:revoke:\(known)", decision: "allowed")
         return pairing
     }
 }
@@ -270,6 +306,14 @@ extension PairingService {
         try connection.execute(
             "UPDATE pairing SET peer_key = ?, record = ? WHERE name = ?", SQLValue(pairing.peerKey?.bytes),
             .blob(PeerJSON.encode(pairing)), .text(pairing.name))
+    }
+
+    /// A name another peer gave itself, fit for a terminal and a list.
+    static func shown(_ name: String) -> String {
+        let scalars = name.unicodeScalars.prefix(Self.maximumPeerName).filter {
+            !$0.properties.isDefaultIgnorableCodePoint && $0.properties.generalCategory != .control
+        }
+        return String(String.UnicodeScalarView(scalars))
     }
 
     /// Lower case, other characters `-`, no double or outer dashes, at most 63 (behaviours §5).

@@ -5,7 +5,8 @@ import Storage
 /// The hash-chained record of every decision about a caller (behaviours §4.6).
 ///
 /// `hash` is SHA-256 of `seq|ts|agent_id|action|decision|prev_hash`, in hex; `|`, `%` and control characters
-/// inside a field are percent-encoded first, so no field can imitate another.
+/// inside a field are percent-encoded first, so no field can imitate another. The chain shows changed, removed
+/// and inserted rows; that the newest rows were cut off is visible only to who kept a later hash.
 public struct AuditChain: Sendable {
     private let database: Database
 

@@ -53,22 +53,25 @@ public final class NodeStore: Sendable {
 
 // Named secrets: the prekeys, each session, each agent's key and gateway token.
 extension NodeStore {
-    /// Queues the change of a secret; for callers that hold a lock and must not wait.
-    func submitSecret(
-        _ bytes: [UInt8], name: String, alsoRemember receivedID: String? = nil,
+    /// Queues the change of secrets, all or none; for callers that hold a lock and must not wait.
+    ///
+    /// - Parameter remember: ids of what was received, stored in the same step.
+    func submitSecrets(
+        _ secrets: [(name: String, bytes: [UInt8])], remember: [String] = [],
         completion: @escaping @Sendable (Result<Void, any Error>) -> Void
     ) {
         let now = Int(Date().timeIntervalSince1970)
         do {
-            let box = try seal(bytes, as: name)
+            let boxes = try secrets.map { ($0.name, try seal($0.bytes, as: $0.name)) }
             database.submit({ connection in
-                try connection.execute(
-                    "INSERT INTO secret (name, box) VALUES (?1, ?2) "
-                        + "ON CONFLICT (name) DO UPDATE SET box = ?2", .text(name), .blob(box))
-                if let receivedID {
+                for (name, box) in boxes {
                     try connection.execute(
-                        "INSERT OR IGNORE INTO received (id, at) VALUES (?, ?)", .text(receivedID),
-                        SQLValue(now))
+                        "INSERT INTO secret (name, box) VALUES (?1, ?2) "
+                            + "ON CONFLICT (name) DO UPDATE SET box = ?2", .text(name), .blob(box))
+                }
+                for id in remember {
+                    try connection.execute(
+                        "INSERT OR IGNORE INTO received (id, at) VALUES (?, ?)", .text(id), SQLValue(now))
                 }
             }, completion: completion)
         } catch {
@@ -76,10 +79,15 @@ extension NodeStore {
         }
     }
 
+    /// Queues the removal of a secret that nobody waits for.
+    func submitRemoval(_ name: String) {
+        database.submit({ try $0.execute("DELETE FROM secret WHERE name = ?", .text(name)) }, completion: { _ in })
+    }
+
     /// Stores a secret durably.
     public func putSecret(_ bytes: [UInt8], name: String) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            submitSecret(bytes, name: name) { continuation.resume(with: $0) }
+            submitSecrets([(name, bytes)]) { continuation.resume(with: $0) }
         }
     }
 
@@ -94,15 +102,15 @@ extension NodeStore {
         try await database.write { try $0.execute("DELETE FROM secret WHERE name = ?", .text(name)) }
     }
 
-    /// All secrets whose name starts so, opened.
-    func secrets(startingWith prefix: String) async throws -> [(name: String, bytes: [UInt8])] {
+    /// All secrets whose name starts so, opened; nil for those that do not open.
+    func secrets(startingWith prefix: String) async throws -> [(name: String, bytes: [UInt8]?)] {
         let rows = try await database.read {
             try $0.query(
                 "SELECT name, box FROM secret WHERE substr(name, 1, ?1) = ?2",
                 SQLValue(prefix.unicodeScalars.count), .text(prefix)
             ) { ($0.text(0), $0.blob(1)) }
         }
-        return try rows.map { ($0.0, try open($0.1, as: $0.0)) }
+        return rows.map { ($0.0, try? open($0.1, as: $0.0)) }
     }
 }
 
@@ -110,17 +118,28 @@ extension NodeStore {
 extension NodeStore {
     /// Longer than the relay keeps a message (72 h), so that nothing it redelivers is taken for new.
     static let receivedLifetimeSeconds = 96 * 3600
+    /// How long a KNOCK is remembered. Without a one-time prekey nothing but this refuses a KNOCK, and the
+    /// conversation that followed it, when a relay plays them again; the prekey it used is honoured for three
+    /// weeks (AgentMesh wire §7).
+    static let knockLifetimeSeconds = 30 * 86_400
+    /// What the names of KNOCKs start with; ids of frames have no colon.
+    static let knockPrefix = "knock:"
 
+    /// Whether a message was handled; asked behind all changes that are queued, so that a repeat that comes
+    /// before its first is on disk is known too.
     func hasReceived(_ id: String) async throws -> Bool {
-        try await database.read {
+        try await database.write {
             try $0.first("SELECT 1 FROM received WHERE id = ?", .text(id)) { _ in true } ?? false
         }
     }
 
-    func forgetOldReceived() async throws {
-        let limit = Int(Date().timeIntervalSince1970) - Self.receivedLifetimeSeconds
+    func forgetOldReceived(now: Date = Date()) async throws {
+        let seconds = Int(now.timeIntervalSince1970)
         try await database.write {
-            try $0.execute("DELETE FROM received WHERE at < ?", SQLValue(limit))
+            try $0.execute(
+                "DELETE FROM received WHERE at < ? AND (at < ? OR substr(id, 1, ?) <> ?)",
+                SQLValue(seconds - Self.receivedLifetimeSeconds), SQLValue(seconds - Self.knockLifetimeSeconds),
+                SQLValue(Self.knockPrefix.utf8.count), .text(Self.knockPrefix))
         }
     }
 }

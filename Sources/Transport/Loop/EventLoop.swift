@@ -57,8 +57,9 @@ public final class EventLoop: Sendable {
             inbox.tasks.append(task)
             if !inbox.isSignalled {
                 inbox.isSignalled = true
-                // The loop looks here before it sleeps; others must wake it.
-                if !isOnLoop { context.wake() }
+                // The loop looks here before it sleeps; others must wake it. Once it stops it sleeps no
+                // more, and its context may be gone.
+                if !isOnLoop && inbox.phase == .running { context.wake() }
             }
             return true
         }

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The `lws_context` of one loop, its timers, virtual hosts and connections.
 // @unchecked Sendable: after init every member but `wake()` is used by the loop's thread alone, which
-// `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the inbox lock
-// under which the loop is not yet destroyed.
+// `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the lock of the
+// inbox and have seen that the loop runs, which rules out `destroy()`.
 final class LoopContext: @unchecked Sendable {
     /// Bytes one read from a socket may bring: many small messages or a good part of a large one.
     static let readBufferBytes = 64 << 10
