@@ -61,6 +61,26 @@ struct HandoffCommandTests {
         await node.close()
     }
 
+    @Test func aNodeThatRestartsIsWaitedFor() async throws {
+        let node = try await ScriptedNode()
+        let isBack = Mutex(false)
+        node.on(StartHandoff.self) { _ in ScriptedNode.move(.copying) }
+        node.on(HandoffStatus.self) { _ in
+            ScriptedNode.move(isBack.withLock { $0 } ? .complete : .copying)
+        }
+        let command = try BuiltProgram.start(["handoff", "a", "--to", "cloud"], home: node.home)
+        try await waitUntil("the command watches") { node.requests(HandoffStatus.self).count > 0 }
+        await node.leave()
+        // A second command finds nobody, so the first has time to find nobody too.
+        #expect(try await node.kars("handoff", "a", "--status").status == 1)
+        isBack.withLock { $0 = true }
+        try await node.open()
+        let output = await command.wait()
+        #expect(output.status == 0)
+        #expect(output.out.hasPrefix("a lives at cloud now"))
+        await node.close()
+    }
+
     @Test func statusAndAbortAskOnce() async throws {
         let node = try await node([.copying, .complete])
         let status = try await node.kars("handoff", "a", "--status")

@@ -13,12 +13,26 @@ final class ScriptedNode: Sendable {
     /// What was asked, in order.
     private let asked = Mutex<[any PeerOperation]>([])
     private let loop: EventLoop
-    private let socket: NodeSocket
+    private let socket = Mutex<NodeSocket?>(nil)
 
     init() async throws {
         loop = try EventLoop(name: "node")
         try FileManager.default.createDirectory(atPath: home.file("node"), withIntermediateDirectories: true)
-        socket = try await NodeSocket(path: home.file("node/node.sock"), loop: loop, table: table)
+        try await open()
+    }
+
+    /// Takes commands, also after ``leave()``.
+    func open() async throws {
+        let socket = try await NodeSocket(path: home.file("node/node.sock"), loop: loop, table: table)
+        self.socket.withLock { $0 = socket }
+    }
+
+    /// Is gone for its callers, as a node that restarts.
+    func leave() async {
+        await socket.withLock { socket in
+            defer { socket = nil }
+            return socket
+        }?.close()
     }
 
     /// Lays down an answer.
@@ -40,7 +54,7 @@ final class ScriptedNode: Sendable {
     }
 
     func close() async {
-        await socket.close()
+        await leave()
         loop.shutdown()
     }
 }
