@@ -8,6 +8,8 @@ class Connection: @unchecked Sendable {
     private(set) final var socket: OpaquePointer?
     /// While set, the library's last word means only that one attempt to open failed.
     final var isOpening = false
+    /// The library freed the socket of the attempt under way, although it may still hand out its address.
+    final var wasFreedWhileOpening = false
     private final var deadline: ContinuousClock.Instant?
     private final var hasEnded = false
     private final var alarm: (task: ScheduledTask, moment: ContinuousClock.Instant)?

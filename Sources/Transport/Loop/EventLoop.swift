@@ -129,6 +129,8 @@ extension EventLoop {
         while let tasks = takeTasks(endingIfNone: true) {
             for task in tasks { task() }
         }
+        // They hold this loop.
+        context.timers = TimerHeap()
     }
 
     /// Timers, then tasks; false when the loop shall stop.

@@ -13,7 +13,7 @@ final class LoopContext: @unchecked Sendable {
     static let maximumHeaderBytes = 16 << 10
     /// Seconds of silence after which the library itself cuts a connection in a handshake or an exchange;
     /// our own, shorter deadlines come first.
-    private static let libraryTimeout: UInt32 = 600
+    static let libraryTimeout: UInt32 = 600
 
     private(set) var pointer: OpaquePointer?
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
@@ -129,7 +129,10 @@ extension LoopContext {
 
     /// Says the last word to a connection and lets it go.
     func release(_ connection: Connection) {
-        guard !connection.isOpening else { return connection.detach() }
+        guard !connection.isOpening else {
+            connection.wasFreedWhileOpening = true
+            return connection.detach()
+        }
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         connection.forgetSocket()
     }

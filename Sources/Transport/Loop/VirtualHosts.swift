@@ -30,15 +30,20 @@ struct VirtualHosts {
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN_SERVER)
         if let tls {
-            // The library keeps pointers to the paths.
-            options.ssl_cert_filepath = UnsafePointer(TransportProtocol.cString(tls.certificateFile))
-            options.ssl_private_key_filepath = UnsafePointer(TransportProtocol.cString(tls.keyFile))
+            options.ssl_cert_filepath = UnsafePointer(strdup(tls.certificateFile))
+            options.ssl_private_key_filepath = UnsafePointer(strdup(tls.keyFile))
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
             options.ssl_options_set = Self.onlyModernTLS
             if let authority = tls.clientCAFile {
-                options.ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                options.ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= Self.requireClientCertificate
             }
+        }
+        // The library has copied or read all it needs when it returns.
+        defer {
+            free(UnsafeMutablePointer(mutating: options.ssl_cert_filepath))
+            free(UnsafeMutablePointer(mutating: options.ssl_private_key_filepath))
+            free(UnsafeMutablePointer(mutating: options.ssl_ca_filepath))
         }
         guard let host = lws_create_vhost(context, &options) else {
             throw .tls("the certificate or key in \(files.joined(separator: ", ")) cannot be used")
@@ -58,10 +63,11 @@ struct VirtualHosts {
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
             options.ssl_client_options_set = Self.onlyModernTLS
             if let authority = tls.caFile {
-                options.client_ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                options.client_ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
             }
         }
+        defer { free(UnsafeMutablePointer(mutating: options.client_ssl_ca_filepath)) }
         guard let host = lws_create_vhost(context, &options) else {
             throw .tls("the trusted authorities cannot be loaded")
         }
@@ -75,7 +81,9 @@ struct VirtualHosts {
         options.protocols = TransportProtocol.table
         options.vhost_name = UnsafePointer(TransportProtocol.name)
         options.alpn = UnsafePointer(http1)
-        options.keepalive_timeout = day  // ours is shorter
+        // Our own deadlines are shorter than these.
+        options.keepalive_timeout = day
+        options.timeout_secs_ah_idle = LoopContext.libraryTimeout
         // An empty address keeps the library from taking $http_proxy for every connection.
         options.http_proxy_address = UnsafePointer(noProxy)
         return options

@@ -79,7 +79,7 @@ final class WebSocketChannel {
     func didEnd() {
         guard !hasEnded else { return }
         hasEnded = true
-        webSocket.markClosed()
+        webSocket.markEnded()
         delegate.webSocketDidClose(webSocket, code: closeCode, reason: closeReason)
     }
 
