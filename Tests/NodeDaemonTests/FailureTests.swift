@@ -86,6 +86,11 @@ struct FailureTests {
         _ = try await local.chat("one", with: "a")
         try Self.fill(local.home, agent: "a", megabytes: 48)
         _ = try await local.client.call(StartHandoff(sandboxName: "a", target: "cloud"))
+        let moves = cloud.home + "/node/moves"
+        try await waitUntil("chunks arrive") {
+            let move = try? FileManager.default.contentsOfDirectory(atPath: moves).first
+            return move.map { FileManager.default.fileExists(atPath: "\(moves)/\($0)/chunks") } ?? false
+        }
         let process = victim == "source" ? local : cloud
         await process.kill()
         try await process.restart()
@@ -93,6 +98,9 @@ struct FailureTests {
             try await local.status(of: "a").phase.isOver
         }
         #expect(try await local.status(of: "a").phase == .aborted)
+        try await waitUntil("the target has forgotten it", within: .seconds(60)) {
+            try FileManager.default.contentsOfDirectory(atPath: moves).isEmpty
+        }
         #expect(try await local.chat("two", with: "a").remembered.previous == "one")
         await local.stop()
         await cloud.stop()

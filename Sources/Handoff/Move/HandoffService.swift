@@ -149,6 +149,11 @@ public actor HandoffService {
             peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
         let move = OutgoingMove(record, services: services)
         outgoing[name] = move
+        // On disk before the caller hears of it: whoever asks next finds it.
+        do { try await services.journal.write(record) } catch {
+            outgoing[name] = nil
+            throw error
+        }
         Task { await move.run() }
         return record.progress
     }
