@@ -113,7 +113,7 @@ public final class NodeService: Sendable {
 
     /// Starts everything and returns where the gateway listens.
     public func start() async throws -> Endpoint {
-        let moving = try await handoffs.sandboxesUnderWay()
+        let moving = try await handoffs.beginRecovery()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(

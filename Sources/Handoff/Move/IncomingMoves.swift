@@ -235,14 +235,19 @@ actor IncomingMoves {
         return digest
     }
 
-    /// After a restart: what was promised waits for the registry's word, the rest is forgotten.
-    func recover(_ records: [MoveRecord]) async {
-        for record in records where record.role == .taker {
-            if record.prepared != nil {
-                Task { await self.settleWhenDecided(record) }
-                continue
+    /// After a restart: what was not promised is forgotten; its giver hears so at its next step.
+    func forgetUnpromised(_ records: [MoveRecord]) async {
+        for record in records where record.role == .taker && record.prepared == nil {
+            do { try await forget(record, because: "this peer restarted") } catch {
+                services.logger.error("an old move could not be ended", ["move": record.id, "error": "\(error)"])
             }
-            try? await forget(record, because: "this peer restarted")
+        }
+    }
+
+    /// After a restart: what was promised waits for the registry's word.
+    func recover(_ records: [MoveRecord]) {
+        for record in records where record.role == .taker && record.prepared != nil {
+            Task { await self.settleWhenDecided(record) }
         }
     }
 
