@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release --static-swift-stdlib
-# Where scripts find what 'make release' built; 'swift build' knows the folder of each platform.
+# 'swift build' knows the folder of the platform.
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
@@ -26,7 +26,7 @@ demo: release ## Move a talking agent between two peers on this machine
 
 test: setup ## Build and run all tests
 	$(SWIFT) build --build-tests
-	$(SWIFT) test --skip-build
+	SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=4 $(SWIFT) test --skip-build
 	Tests/Scripts/make-certs-test.sh
 	Tests/Scripts/setup-test.sh
 	@bwrap --unshare-all --ro-bind / / true 2>/dev/null || \

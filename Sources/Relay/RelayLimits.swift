@@ -40,7 +40,7 @@ public struct RelayLimits: Sendable {
     /// Time a message is kept, and its id remembered, without an ack.
     public var timeToLive: Duration = .seconds(72 * 3600)
     /// Bytes of messages that may wait for the disk; above it the relay reads no further frames meanwhile.
-    public var writeQueueBytes = 64 << 20
+    public var writeQueueBytes = 16 << 20
     /// Ids remembered in memory, so that a repeated message is recognised before it is forwarded.
     public var recentIDs = 262_144
 

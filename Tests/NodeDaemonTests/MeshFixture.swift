@@ -99,18 +99,10 @@ final class PeerFixture: Sendable {
 
     /// One turn of a conversation through this peer's gate.
     func chat(_ message: String, with agent: String) async throws -> ChatReply {
-        let client = HTTPClient(loop: loop)
         let token = try String(contentsOfFile: home + "/node/tokens/" + agent, encoding: .utf8)
             .trimmingCharacters(in: .whitespacesAndNewlines)
-        let response = try await client.send(
-            HTTPClientRequest(
-                method: "POST", url: try ServiceURL(parsing: "http://\(gateway)/agents/\(agent)/v1/chat"),
-                headers: ["authorization": "Bearer \(token)", "content-type": "application/json"],
-                body: Array(try JSONEncoder().encode(["message": message]))))
-        guard response.status == 200 else {
-            throw OperationFailure(.failed, "\(response.status): \(String(decoding: response.body, as: UTF8.self))")
-        }
-        return try JSONDecoder().decode(ChatReply.self, from: Data(response.body))
+        return try await ChatReply.ask(
+            message, at: "http://\(gateway)/agents/\(agent)/v1/chat", token: token, loop: loop)
     }
 
     /// Moves an agent and waits for the end of the move, which is returned.
@@ -133,6 +125,19 @@ struct ChatReply: Codable, Sendable {
     let turn: Int
     let remembered: Remembered
     let digest: String
+
+    /// One turn; throws unless the answer is 200.
+    static func ask(_ message: String, at url: String, token: String, loop: EventLoop) async throws -> ChatReply {
+        let response = try await HTTPClient(loop: loop, timeout: .seconds(60)).send(
+            HTTPClientRequest(
+                method: "POST", url: try ServiceURL(parsing: url),
+                headers: ["authorization": "Bearer \(token)", "content-type": "application/json"],
+                body: Array(try JSONEncoder().encode(["message": message]))))
+        guard response.status == 200 else {
+            throw OperationFailure(.failed, "\(response.status): \(String(decoding: response.body, as: UTF8.self))")
+        }
+        return try JSONDecoder().decode(ChatReply.self, from: Data(response.body))
+    }
 }
 
 /// Whether this machine can make sandboxes; tests that need one say so when it cannot.

@@ -139,7 +139,11 @@ func aTornLastTurnIsCutOff(_ missing: Int) async throws {
         for number in 0..<50 {
             group.addTask { await memory.chat(try! ChatRequest(message: "turn \(number)")) }
         }
-        group.addTask { await memory.freeze().map { _ in ChatAnswer(turn: 0, reply: "", remembered: .init(previous: nil, turns: 0), digest: "") } }
+        group.addTask {
+            await memory.freeze().map {
+                ChatAnswer(turn: 0, reply: "", remembered: .init(previous: nil, turns: 0), digest: $0.digest)
+            }
+        }
         return await group.reduce(into: []) { $0.append($1) }
     }
     let taken = outcomes.filter { if case .success(let answer) = $0 { answer.turn > 0 } else { false } }.count

@@ -166,10 +166,22 @@ struct SQLiteInboxTests {
         let inbox = try open()
         defer { inbox.close() }
         let stored = Mutex(0)
-        for sequence in 1...200 { inbox.store(message(Int64(sequence))) { _ in stored.withLock { $0 += 1 } } }
+        // More than one change takes.
+        for sequence in 1...6_000 { inbox.store(message(Int64(sequence))) { _ in stored.withLock { $0 += 1 } } }
         await inbox.flush()
-        #expect(stored.withLock { $0 } == 200)
+        #expect(stored.withLock { $0 } == 6_000)
         #expect(inbox.queuedBytes == 0)
+    }
+
+    @Test func closingFinishesWhatIsQueued() async throws {
+        let inbox = try open()
+        let stored = Mutex(0)
+        for sequence in 1...6_000 { inbox.store(message(Int64(sequence))) { _ in stored.withLock { $0 += 1 } } }
+        inbox.close()
+        #expect(stored.withLock { $0 } == 6_000)
+        let again = try open()
+        defer { again.close() }
+        #expect(again.contents.usage[bob]?.messages == 6_000)
     }
 
     @Test func aClosedInboxTakesNothing() async throws {

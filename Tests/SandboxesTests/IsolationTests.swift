@@ -10,7 +10,11 @@ struct IsolationTests {
     @Test func anAgentIsAnUnprivilegedUserWithoutCapabilities() async throws {
         try await SandboxWorld.with { world in
             let facts = try await world.output(
-                of: "id -u; id -un; hostname; grep -E '^(Cap|NoNewPrivs)' /proc/self/status; unshare -U true || echo denied")
+                of: """
+                    id -u; id -un; hostname
+                    grep -E '^(Cap|NoNewPrivs)' /proc/self/status
+                    unshare -U true || echo denied
+                    """)
             let lines = facts.split(separator: "\n").map(String.init)
             #expect(lines.prefix(3) == ["1000", "sandbox", "probe"])
             let capabilities = lines.filter { $0.hasPrefix("Cap") }
@@ -22,7 +26,8 @@ struct IsolationTests {
 
     @Test func anAgentHasNoNetworkButLoopback() async throws {
         try await SandboxWorld.with { world in
-            let facts = try await world.output(of: "tail -n +3 /proc/net/dev | cut -d: -f1; tail -n +2 /proc/net/route | wc -l")
+            let facts = try await world.output(
+                of: "tail -n +3 /proc/net/dev | cut -d: -f1; tail -n +2 /proc/net/route | wc -l")
             #expect(facts.split(whereSeparator: \.isWhitespace) == ["lo", "0"])
         }
     }
@@ -38,7 +43,10 @@ struct IsolationTests {
     @Test func anAgentSeesNothingOfTheHostsHomes() async throws {
         try await SandboxWorld.with { world in
             let facts = try await world.output(
-                of: "ls -A /home /root /mnt /media /srv /var /boot /sys /etc/shadow \(world.folder.path) 2>/dev/null; ls -A /; ls -A /etc /run /tmp")
+                of: """
+                    ls -A /home /root /mnt /media /srv /var /boot /sys /etc/shadow \(world.folder.path) 2>/dev/null
+                    ls -A / /etc /run /tmp
+                    """)
             let words = Set(facts.split(whereSeparator: \.isWhitespace).map(String.init))
             for absent in ["home", "root", "mnt", "media", "srv", "var", "boot", "sys", "shadow"] {
                 #expect(!words.contains(absent), "\(absent)")
@@ -104,11 +112,16 @@ struct IsolationTests {
 
     @Test func limitsHold() async throws {
         try await SandboxWorld.with { world in
-            let limits = SandboxSpec.Limits(memoryBytes: 256 << 20, pids: 24, openFiles: 99, temporaryBytes: 1 << 20)
+            let limits = SandboxSpec.Limits(
+                memoryBytes: 256 << 20, pids: 24, openFiles: 99, temporaryBytes: 1 << 20)
             try await world.driver.create(
                 world.shell(
                     "probe",
-                    "ulimit -n; ulimit -c; head -c 2000000 /dev/zero > /tmp/big 2>/dev/null || echo full; read x < /sandbox/go",
+                    """
+                    ulimit -n; ulimit -c
+                    head -c 2000000 /dev/zero > /tmp/big 2>/dev/null || echo full
+                    read x < /sandbox/go
+                    """,
                     limits: limits))
             #expect(mkfifo(try world.driver.folders(of: "probe").workspace + "/go", 0o600) == 0)
             try await world.driver.start("probe")

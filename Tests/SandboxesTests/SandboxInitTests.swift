@@ -24,7 +24,10 @@ struct SandboxInitTests {
     @Test func limitsAreTakenOnBeforeTheAgentRuns() async throws {
         let output = await (try ChildProcess(
             SandboxWorld.karsExecutable,
-            ["sandbox-init", "--exec", "--limit", "nofile=64", "--limit", "core=0", "--", "/bin/sh", "-c", "ulimit -n; ulimit -c"]
+            [
+                "sandbox-init", "--exec", "--limit", "nofile=64", "--limit", "core=0", "--",
+                "/bin/sh", "-c", "ulimit -n; ulimit -c",
+            ]
         )).wait()
         #expect(output.out == "64\n0\n" && output.status == 0)
     }
@@ -32,7 +35,10 @@ struct SandboxInitTests {
     @Test func orphansAreReaped() async throws {
         try await SandboxWorld.with { world in
             try await world.driver.create(
-                world.shell("a", "for i in 1 2 3 4 5 6 7 8 9; do (true &) ; done; echo done > /sandbox/done; while :; do sleep 1; done"))
+                world.shell(
+                    "a",
+                    "for i in 1 2 3 4 5 6 7 8 9; do (true &) ; done; echo done > /sandbox/done; while :; do sleep 1; done"
+                ))
             try await world.driver.start("a")
             _ = try await world.text(of: "done", in: "a")
             guard case .running(let pid) = try world.driver.state(of: "a") else { return }

@@ -46,6 +46,15 @@ struct SandboxWorld {
         try result.get()
     }
 
+    /// Ends what a failed test has left running, once no driver is there to do it.
+    static func killLeftover(_ path: String) {
+        guard let record = RunRecord.read(path),
+            ProcessTable.status(of: record.initPid)?.startTime == record.initStart
+        else { return }
+        kill(record.initPid, SIGKILL)
+        if record.groups.canFreeze { try? record.groups.setFrozen(false) }
+    }
+
     /// Runs a shell script as the agent to its end and returns what it printed.
     func output(of script: String, environment: [String: String] = [:]) async throws -> String {
         try await driver.create(shell("probe", script, environment: environment))

@@ -39,11 +39,20 @@ import Testing
         }
     }
 
-    @Test func aChunkedRequestBodyIsDecoded() async throws {
-        try await withSite(http: { .bytes($0.body) }) { site in
+    @Test(arguments: [1, 2, 3, 7, 16, 1000])
+    func aChunkedRequestBodyIsDecodedHoweverItIsCut(size: Int) async throws {
+        var limits = ServerLimits()
+        limits.handshakeTimeout = .seconds(120)
+        try await withSite(limits: limits, http: { .bytes($0.body) }) { site in
             let peer = try RawSocket(site.server.endpoint)
-            await peer.write("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for piece in ["4\r\nWi", "ki\r\n6;x=y\r\npe", "dia \r\n", "0\r\n", "t: 1\r\n\r\n"] { await peer.write(piece) }
+            let text =
+                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "4\r\nWiki\r\n6;x=y\r\npedia \r\n0\r\nt: 1\r\n\r\n"
+            var rest = Array(text.utf8)[...]
+            while !rest.isEmpty {
+                await peer.write(Array(rest.prefix(size)))
+                rest = rest.dropFirst(size)
+            }
             let answer = String(decoding: await peer.readToEnd(), as: UTF8.self)
             #expect(answer.hasSuffix("\r\n\r\nWikipedia "))
             peer.close()

@@ -22,6 +22,9 @@ final class SQLiteInbox: InboxStore {
             """)
     ]
 
+    /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
+    private static let maximumBatch = 2048
+
     private enum Operation: Sendable {
         case store(InboxMessage, @Sendable (StoreOutcome) -> Void)
         case acknowledge(String, MeshAddress, @Sendable (InboxUsage) -> Void)
@@ -106,10 +109,17 @@ extension SQLiteInbox {
         }
     }
 
+    /// Takes the next operations from the queue, so many that a change stays short under load.
     private func takeOperations() -> [Operation] {
         queue.withLock { queue in
-            var operations: [Operation] = []
-            swap(&operations, &queue.operations)
+            guard queue.operations.count > Self.maximumBatch, !queue.isClosed else {
+                var operations: [Operation] = []
+                swap(&operations, &queue.operations)
+                return operations
+            }
+            let operations = Array(queue.operations.prefix(Self.maximumBatch))
+            queue.operations.removeFirst(Self.maximumBatch)
+            submit()
             return operations
         }
     }

@@ -55,13 +55,14 @@ final class RunningSandbox: Sendable {
 
     /// Returns when every process stands still; undone when that takes more than five seconds.
     func freeze(name: String) async throws(SandboxError) {
-        if record.groups.canFreeze { try record.groups.setFrozen(true) }
         let deadline = ContinuousClock.now + .seconds(5)
-        while !stopAll() {
+        var attempt = 0
+        while try !stopAll(attempt) {
             guard ContinuousClock.now < deadline, !hasEnded else {
                 try thaw()
                 throw .cannotFreeze(name: name)
             }
+            attempt += 1
             try? await Task.sleep(for: .milliseconds(1))
         }
     }
@@ -73,8 +74,15 @@ final class RunningSandbox: Sendable {
 
     /// One pass; true when nothing was left to stop, which with signals takes at least two passes, because
     /// a process can have forked behind the first.
-    private func stopAll() -> Bool {
-        if record.groups.canFreeze { return record.groups.isFrozen }
+    private func stopAll(_ attempt: Int) throws(SandboxError) -> Bool {
+        if record.groups.canFreeze {
+            if record.groups.isFrozen { return true }
+            // The freezer of cgroup version 1 can stay half way when a process forks at the wrong moment.
+            // Asking again helps, and letting all run for a moment helps when that does not.
+            if attempt % 25 == 24 { try record.groups.setFrozen(false) }
+            try record.groups.setFrozen(true)
+            return record.groups.isFrozen
+        }
         var allStand = true
         for member in ProcessTable.members(ofNamespaceOf: pid) {
             guard let state = ProcessTable.status(of: member)?.state, !["T", "t", "Z", "X"].contains(state) else {

@@ -67,11 +67,13 @@ class ClientConnection: Connection, @unchecked Sendable {
         }
         loop.context.retain(self)
         isOpening = true
+        wasFreedWhileOpening = false
         let opened = withOptions(address: address, context: context, host: host) {
             lws_client_connect_via_info(&$0)
         }
         isOpening = false
-        if let opened {
+        // A peer that hangs up at once is noticed within the call, which returns the freed socket all the same.
+        if let opened, !wasFreedWhileOpening {
             if socket == nil && !isOver { attach(opened) }
         } else {
             connectionDidFail("the connection was refused")

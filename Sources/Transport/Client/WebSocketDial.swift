@@ -6,7 +6,8 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
 
     private let limits: ServerLimits
     private let timeout: Duration
-    private let delegate: any WebSocketDelegate
+    /// Until the channel has it: an owner may keep the WebSocket, which keeps this.
+    private var delegate: (any WebSocketDelegate)?
     private var onAnswer: CheckedContinuation<Answer, Never>?
     private var channel: WebSocketChannel?
 
@@ -32,8 +33,10 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
     }
 
     override func didFail(_ error: TransportError) {
+        delegate = nil
         onAnswer.take()?.resume(returning: .failure(error))
-        channel?.didEnd()
+        // Not kept: channel, WebSocket and this hold each other.
+        channel.take()?.didEnd()
     }
 
     override func handle(
@@ -62,7 +65,7 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
     }
 
     private func handshakeDidEnd() -> Int32 {
-        guard !isOver else { return -1 }
+        guard !isOver, let delegate = delegate.take() else { return -1 }
         setDeadline(after: nil)
         let webSocket = WebSocket(
             loop: loop, remoteAddress: place.description, maximumQueuedBytes: limits.maximumQueuedBytes,

@@ -8,9 +8,11 @@ class Connection: @unchecked Sendable {
     private(set) final var socket: OpaquePointer?
     /// While set, the library's last word means only that one attempt to open failed.
     final var isOpening = false
+    /// The library freed the socket of the attempt under way, although it may still hand out its address.
+    final var wasFreedWhileOpening = false
     private final var deadline: ContinuousClock.Instant?
     private final var hasEnded = false
-    private final var alarm: ScheduledTask?
+    private final var alarm: (task: ScheduledTask, moment: ContinuousClock.Instant)?
 
     init(loop: EventLoop) { self.loop = loop }
 
@@ -36,7 +38,7 @@ class Connection: @unchecked Sendable {
         hasEnded = true
         socket = nil
         deadline = nil
-        alarm?.cancel()
+        alarm?.task.cancel()
         didEnd()
     }
 
@@ -51,21 +53,24 @@ class Connection: @unchecked Sendable {
 
     /// Replaces the moment of ``deadlineDidPass()``; nil for none.
     ///
-    /// One timer per connection stays armed and looks at the latest deadline, so that moving it is free.
+    /// One timer per connection stays armed and looks at the latest deadline, so that moving it later is
+    /// free.
     final func setDeadline(after delay: Duration?) {
         guard let delay else {
             deadline = nil
             return
         }
         let moment = ContinuousClock.now + delay
-        let isEarlier = deadline.map { moment < $0 } ?? false
         deadline = moment
-        if isEarlier { alarm.take()?.cancel() }
-        if alarm == nil { armAlarm(after: delay) }
+        if let alarm, alarm.moment > moment {
+            alarm.task.cancel()
+            self.alarm = nil
+        }
+        if alarm == nil { armAlarm(at: moment, after: delay) }
     }
 
-    private final func armAlarm(after delay: Duration) {
-        alarm = loop.schedule(after: delay) { [weak self] in self?.alarmDidRing() }
+    private final func armAlarm(at moment: ContinuousClock.Instant, after delay: Duration) {
+        alarm = (loop.schedule(after: delay) { [weak self] in self?.alarmDidRing() }, moment)
     }
 
     private final func alarmDidRing() {
@@ -73,7 +78,7 @@ class Connection: @unchecked Sendable {
         guard let deadline, !hasEnded else { return }
         let left = deadline - ContinuousClock.now
         if left > .zero {
-            armAlarm(after: left)
+            armAlarm(at: deadline, after: left)
         } else {
             self.deadline = nil
             deadlineDidPass()

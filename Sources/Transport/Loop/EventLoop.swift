@@ -57,8 +57,9 @@ public final class EventLoop: Sendable {
             inbox.tasks.append(task)
             if !inbox.isSignalled {
                 inbox.isSignalled = true
-                // The loop looks here before it sleeps; others must wake it.
-                if !isOnLoop { context.wake() }
+                // The loop looks here before it sleeps; others must wake it. Once it stops it sleeps no
+                // more, and its context may be gone.
+                if !isOnLoop && inbox.phase == .running { context.wake() }
             }
             return true
         }
@@ -128,6 +129,8 @@ extension EventLoop {
         while let tasks = takeTasks(endingIfNone: true) {
             for task in tasks { task() }
         }
+        // They hold this loop.
+        context.timers = TimerHeap()
     }
 
     /// Timers, then tasks; false when the loop shall stop.

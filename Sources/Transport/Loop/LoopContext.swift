@@ -4,8 +4,8 @@ import Synchronization
 
 /// The `lws_context` of one loop, its timers, virtual hosts and connections.
 // @unchecked Sendable: after init every member but `wake()` is used by the loop's thread alone, which
-// `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the inbox lock
-// under which the loop is not yet destroyed.
+// `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the lock of the
+// inbox and have seen that the loop runs, which rules out `destroy()`.
 final class LoopContext: @unchecked Sendable {
     /// Bytes one read from a socket may bring: many small messages or a good part of a large one.
     static let readBufferBytes = 64 << 10
@@ -13,7 +13,7 @@ final class LoopContext: @unchecked Sendable {
     static let maximumHeaderBytes = 16 << 10
     /// Seconds of silence after which the library itself cuts a connection in a handshake or an exchange;
     /// our own, shorter deadlines come first.
-    private static let libraryTimeout: UInt32 = 600
+    static let libraryTimeout: UInt32 = 600
 
     private(set) var pointer: OpaquePointer?
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
@@ -129,7 +129,10 @@ extension LoopContext {
 
     /// Says the last word to a connection and lets it go.
     func release(_ connection: Connection) {
-        guard !connection.isOpening else { return connection.detach() }
+        guard !connection.isOpening else {
+            connection.wasFreedWhileOpening = true
+            return connection.detach()
+        }
         guard connections.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
         connection.forgetSocket()
     }

@@ -6,10 +6,10 @@ import Glibc
 /// They never go earlier because libwebsockets 4.1 may move a connection to another host of the same
 /// context by its `Host` header; nothing of ours depends on which one a connection is on.
 struct VirtualHosts {
-    /// What tells hosts apart; certificate files count with their time of change, so that renewed ones load.
+    /// What tells hosts apart; a server's files count with their time of change, so that renewed ones load.
     private enum Key: Hashable {
         case server(ServerTLS?, changed: [Int])
-        case client(ClientTLS?, changed: [Int])
+        case client(ClientTLS?)
     }
 
     private static let day: Int32 = 86_400
@@ -25,20 +25,30 @@ struct VirtualHosts {
     mutating func server(
         _ tls: ServerTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
+        // By the name a TLS client asks for, the library switches to the certificate of the first host of
+        // the context. That must be the plain one: having none, it leaves the right one in place.
+        if tls != nil { _ = try server(nil, in: context) }
         let files = [tls?.certificateFile, tls?.keyFile, tls?.clientCAFile].compactMap(\.self)
         let key = Key.server(tls, changed: try files.map(Self.changeTime))
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN_SERVER)
         if let tls {
-            // The library keeps pointers to the paths.
-            options.ssl_cert_filepath = UnsafePointer(TransportProtocol.cString(tls.certificateFile))
-            options.ssl_private_key_filepath = UnsafePointer(TransportProtocol.cString(tls.keyFile))
+            options.ssl_cert_filepath = UnsafePointer(strdup(tls.certificateFile))
+            options.ssl_private_key_filepath = UnsafePointer(strdup(tls.keyFile))
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
+            // The library prepares every host for clients too; this one needs no authorities for them.
+            options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
             options.ssl_options_set = Self.onlyModernTLS
             if let authority = tls.clientCAFile {
-                options.ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                options.ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= Self.requireClientCertificate
             }
+        }
+        // The library has copied or read all it needs when it returns.
+        defer {
+            free(UnsafeMutablePointer(mutating: options.ssl_cert_filepath))
+            free(UnsafeMutablePointer(mutating: options.ssl_private_key_filepath))
+            free(UnsafeMutablePointer(mutating: options.ssl_ca_filepath))
         }
         guard let host = lws_create_vhost(context, &options) else {
             throw .tls("the certificate or key in \(files.joined(separator: ", ")) cannot be used")
@@ -51,17 +61,20 @@ struct VirtualHosts {
     mutating func client(
         _ tls: ClientTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
-        let key = Key.client(tls, changed: try [tls?.caFile].compactMap(\.self).map(Self.changeTime))
+        // The library shares what it read of an authority's file within a context: a change has no effect.
+        let key = Key.client(tls)
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN)
         if let tls {
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
             options.ssl_client_options_set = Self.onlyModernTLS
             if let authority = tls.caFile {
-                options.client_ssl_ca_filepath = UnsafePointer(TransportProtocol.cString(authority))
+                _ = try Self.changeTime(authority)
+                options.client_ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
             }
         }
+        defer { free(UnsafeMutablePointer(mutating: options.client_ssl_ca_filepath)) }
         guard let host = lws_create_vhost(context, &options) else {
             throw .tls("the trusted authorities cannot be loaded")
         }
@@ -75,7 +88,9 @@ struct VirtualHosts {
         options.protocols = TransportProtocol.table
         options.vhost_name = UnsafePointer(TransportProtocol.name)
         options.alpn = UnsafePointer(http1)
-        options.keepalive_timeout = day  // ours is shorter
+        // Our own deadlines are shorter than these.
+        options.keepalive_timeout = day
+        options.timeout_secs_ah_idle = LoopContext.libraryTimeout
         // An empty address keeps the library from taking $http_proxy for every connection.
         options.http_proxy_address = UnsafePointer(noProxy)
         return options

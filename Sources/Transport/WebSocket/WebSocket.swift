@@ -9,7 +9,8 @@ public final class WebSocket: Sendable {
     /// The peer's address; "unix" on a Unix socket.
     public let remoteAddress: String
     private let outbox: Mutex<Outbox>
-    private let link: any WebSocketLink
+    /// The connection until its end: whoever keeps a closed WebSocket keeps nothing else.
+    private let link: Mutex<(any WebSocketLink)?>
 
     private static let nextID = Atomic<UInt64>(1)
 
@@ -17,7 +18,7 @@ public final class WebSocket: Sendable {
         id = Self.nextID.wrappingAdd(1, ordering: .relaxed).oldValue
         self.loop = loop
         self.remoteAddress = remoteAddress
-        self.link = link
+        self.link = Mutex(link)
         outbox = Mutex(Outbox(maximumBytes: maximumQueuedBytes))
     }
 
@@ -58,10 +59,17 @@ public final class WebSocket: Sendable {
     /// Nothing can be written any more.
     func markClosed() { outbox.withLock { $0.markClosed() } }
 
+    /// The connection is gone.
+    func markEnded() {
+        markClosed()
+        link.withLock { $0 = nil }
+    }
+
     private func requestFlush() { onLoop { $0.requestWritable() } }
 
     private func onLoop(_ body: @escaping @Sendable (any WebSocketLink) -> Void) {
-        if loop.isOnLoop { body(link) } else { loop.execute { [link] in body(link) } }
+        guard let link = link.withLock({ $0 }) else { return }
+        if loop.isOnLoop { body(link) } else { loop.execute { body(link) } }
     }
 }
 

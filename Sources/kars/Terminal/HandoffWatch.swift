@@ -6,6 +6,8 @@ import MeshNode
 struct HandoffWatch: Sendable {
     /// Time between two looks at the move.
     private static let interval: Duration = .milliseconds(200)
+    /// How long the node may be silent meanwhile: it takes a move up again after a restart.
+    private static let patience: Duration = .seconds(30)
     /// What a shell reports for a command that Ctrl-C ended.
     private static let interrupted: Int32 = 130
 
@@ -45,7 +47,7 @@ struct HandoffWatch: Sendable {
         while !progress.phase.isOver {
             try await Task.sleep(for: Self.interval)
             let before = progress.phase
-            progress = try await node.call(HandoffStatus(sandboxName: sandbox))
+            progress = try await look(node)
             guard progress.id == started.id else {
                 throw OperationFailure(
                     .conflict, "another move of \(sandbox) has begun since",
@@ -54,6 +56,24 @@ struct HandoffWatch: Sendable {
             if progress.phase != before { show(progress) }
         }
         return progress
+    }
+
+    /// Asks how far the move is, again and again while the node does not answer.
+    private func look(_ node: NodeClient) async throws -> HandoffProgress {
+        let deadline = ContinuousClock.now + Self.patience
+        var hasComplained = false
+        while true {
+            do {
+                return try await node.call(HandoffStatus(sandboxName: sandbox))
+            } catch let failure as OperationFailure where failure.code == .unavailable {
+                guard ContinuousClock.now < deadline else { throw failure }
+                if !hasComplained, Console.showsProgress {
+                    Console.complain("  the node does not answer; still trying")
+                }
+                hasComplained = true
+                try await Task.sleep(for: Self.interval)
+            }
+        }
     }
 
     private func show(_ progress: HandoffProgress) {

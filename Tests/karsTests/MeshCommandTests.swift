@@ -1,0 +1,59 @@
+import Foundation
+import MeshIdentity
+import Storage
+import TestSupport
+import Testing
+
+@testable import MeshNode
+
+struct MeshCommandTests {
+    private let home = TemporaryFolder()
+
+    private func makeIdentity() throws -> Identity {
+        try Keystore(folder: home.path, sealer: KeySealers.machineKey(folder: home.path)).loadOrCreate()
+    }
+
+    @Test func statusComesFromTheNodeWhenItRuns() async throws {
+        let node = try await ScriptedNode()
+        node.on(PeerStatus.self) { _ in
+            .init(
+                name: "laptop", did: "did:mesh:x", amid: "x", publicKey: "k", relay: "ws://r",
+                relayConnected: true, registry: "http://g", registered: false, sandboxes: 2, pairings: 1,
+                gateway: "http://127.0.0.1:1")
+        }
+        let output = try await node.kars("mesh", "status")
+        #expect(output.status == 0)
+        #expect(output.out.contains("ws://r (connected)"))
+        #expect(output.out.contains("http://g (not registered)"))
+        await node.close()
+    }
+
+    @Test func statusComesFromTheFileWhenNoNodeRuns() async throws {
+        let identity = try makeIdentity()
+        let output = try await BuiltProgram.run(["mesh", "status"], home: home)
+        #expect(output.status == 0)
+        #expect(output.out.contains(identity.did.text))
+        #expect(output.out.contains("does not run"))
+    }
+
+    @Test func resetDeletesTheIdentityAfterConsent() async throws {
+        let identity = try makeIdentity()
+        let unasked = try await BuiltProgram.run(["mesh", "reset"], home: home)
+        #expect(unasked.status == 2)
+        #expect(FileManager.default.fileExists(atPath: home.file("mesh-identity.json")))
+        let output = try await BuiltProgram.run(["mesh", "reset", "--yes"], home: home)
+        #expect(output.status == 0)
+        #expect(output.out.contains(identity.did.text))
+        #expect(!FileManager.default.fileExists(atPath: home.file("mesh-identity.json")))
+    }
+
+    @Test func resetIsRefusedWhileTheNodeRuns() async throws {
+        _ = try makeIdentity()
+        let lock = try FileLock(path: home.file("node.lock"))
+        let output = try await BuiltProgram.run(["mesh", "reset", "--yes"], home: home)
+        #expect(output.status == 1)
+        #expect(output.err.contains("the node runs"))
+        #expect(FileManager.default.fileExists(atPath: home.file("mesh-identity.json")))
+        withExtendedLifetime(lock) {}
+    }
+}

@@ -1,0 +1,102 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import MeshNode
+
+struct SandboxCommandTests {
+    @Test func listShowsATableInOrder() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListSandboxes.self) { _ in
+            [ScriptedNode.sandbox("zed", status: "offloaded", epoch: 2), ScriptedNode.sandbox("ann")]
+        }
+        let output = try await node.kars("list")
+        #expect(output.status == 0)
+        #expect(
+            output.out == """
+                NAME   RUNTIME   STATUS      HOME     EPOCH
+                ann    byo       running     laptop   1
+                zed    byo       offloaded   laptop   2
+
+                """)
+        #expect(output.err == "")
+        await node.close()
+    }
+
+    @Test func jsonHasSortedKeysAndDatesAPersonCanRead() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) { ScriptedNode.sandbox($0.sandboxName) }
+        let output = try await node.kars("status", "ann", "--output", "json")
+        #expect(output.status == 0)
+        #expect(output.out.contains(#""createdAt" : "2027-01-15T08:00:00Z""#))
+        let keys = output.out.split(separator: "\n").compactMap { line -> Substring? in
+            guard line.hasPrefix("  \"") else { return nil }
+            return line.dropFirst(3).prefix { $0 != "\"" }
+        }
+        #expect(keys.contains("gatewayURL"))
+        #expect(keys.dropLast().allSatisfy { keys.contains($0) } && keys == keys.sorted())
+        await node.close()
+    }
+
+    @Test func devSaysWhereTheAgentIsAndNotItsToken() async throws {
+        let node = try await ScriptedNode()
+        node.on(CreateSandbox.self) { ScriptedNode.sandbox($0.sandboxName) }
+        let output = try await node.kars("dev", "--workspace", "notes")
+        #expect(output.status == 0)
+        #expect(output.out.contains("dev-agent is running\n"))
+        #expect(output.out.contains("http://127.0.0.1:1/agents/dev-agent"))
+        #expect(output.out.contains("/tmp/dev-agent/token"))
+        let workspace = try #require(node.requests(CreateSandbox.self).first?.workspace)
+        #expect(workspace.hasPrefix("/") && workspace.hasSuffix("/notes"))
+        await node.close()
+    }
+
+    @Test func logsAsksForTheTailItWasTold() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxLogs.self) { .init(lines: (0..<$0.tail).map { "line \($0)" }) }
+        let output = try await node.kars("logs", "ann", "--tail", "2")
+        #expect(output.out == "line 0\nline 1\n")
+        await node.close()
+    }
+
+    @Test func destroyTakesOneOrAll() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListSandboxes.self) { _ in [ScriptedNode.sandbox("b"), ScriptedNode.sandbox("a")] }
+        node.on(DestroySandbox.self) { _ in Done() }
+        let refused = try await node.kars("destroy", "c")
+        #expect(refused.status == 2)
+        #expect(node.requests(DestroySandbox.self).isEmpty)
+        #expect(try await node.kars("destroy", "c", "-y").out == "destroyed c\n")
+        #expect(try await node.kars("destroy", "--yes").out == "destroyed a\ndestroyed b\n")
+        #expect(node.requests(DestroySandbox.self).map(\.sandboxName) == ["c", "a", "b"])
+        await node.close()
+    }
+
+    @Test func aRefusalKeepsItsHintAndCannotDriveTheTerminal() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) { operation in
+            if operation.sandboxName == "odd" {
+                throw OperationFailure(.invalid, "a name has no capital letters")
+            }
+            throw OperationFailure(.notFound, "no \u{1b}[31msandbox\nhere", hint: "see 'kars list'")
+        }
+        let missing = try await node.kars("status", "ann")
+        #expect(missing.status == 1)
+        #expect(missing.out == "")
+        #expect(missing.err == "kars status: no \\u{1b}[31msandbox\\nhere\nhint: see 'kars list'\n")
+        #expect(try await node.kars("status", "odd").status == 2)
+        await node.close()
+    }
+
+    @Test func aReaderThatGoesAwayIsNoAccident() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxLogs.self) { _ in .init(lines: (0..<50_000).map { "line \($0)" }) }
+        let pipe = try ChildProcess(
+            "/bin/sh", ["-c", "\(BuiltProgram.kars) logs ann --tail 50000 | head -n 1"],
+            environment: ["KARS_HOME": node.home.path])
+        let output = await pipe.wait()
+        #expect(output.out == "line 0\n")
+        #expect(output.err == "")
+        await node.close()
+    }
+}
