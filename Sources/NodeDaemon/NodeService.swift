@@ -128,6 +128,8 @@ public final class NodeService: Sendable {
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
         try await sandboxes.recover(except: moving)
+        // An interrupted move that was not committed ends here, also while relay and registry are away.
+        await handoffs.recover()
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket
@@ -173,9 +175,6 @@ public final class NodeService: Sendable {
             }
         }
         guard !Task.isCancelled else { return }
-        do { try await handoffs.recover() } catch {
-            logger.error("interrupted moves cannot be read", ["error": "\(error)"])
-        }
         await redeemToken()
         var beats = 0
         while !Task.isCancelled {
