@@ -88,10 +88,25 @@ public actor HandoffService {
                 services.logger.error("a move cannot be taken up", ["move": record.id, "error": "\(error)"])
             }
         }
+        await thawAborted(except: Set(unfinished.map(\.progress.sandbox)))
         await incoming.recover(unfinished)
         let fence = self.fence
         for name in unconfirmed { Task { await fence.follow(name) } }
         unconfirmed = []
+    }
+
+    /// A crash may have come between the journal's word that a move was aborted and the agent's hook; its
+    /// sandbox runs again, but the agent would take no turn.
+    private func thawAborted(except moving: Set<String>) async {
+        for sandbox in (try? await services.journal.sandboxes()) ?? []
+        where sandbox.home.key == services.identity.publicKey && !moving.contains(sandbox.name) {
+            guard let move = try? await services.journal.newest(of: sandbox.name), move.role == .giver,
+                move.progress.phase == .aborted
+            else { continue }
+            do { try await services.hooks.thaw(try services.sandboxes.driver.gatewaySocket(of: sandbox.name)) } catch {
+                services.logger.warn("an agent was not thawed", ["sandbox": sandbox.name, "error": "\(error)"])
+            }
+        }
     }
 
     private func takeUp(_ record: MoveRecord) async throws {
