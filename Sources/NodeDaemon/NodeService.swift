@@ -42,6 +42,8 @@ public final class NodeService: Sendable {
 
     private let running = Mutex(Running())
     private let isRegistered = Mutex(false)
+    /// Whether the agents are taken up and the gate knows them.
+    private let isOpen = Mutex(false)
 
     /// Opens identity and state; nothing is reachable before ``start()``.
     public init(
@@ -118,9 +120,15 @@ public final class NodeService: Sendable {
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
-            http: { [health, gate] request in
+            http: { [self, health, gate] request in
                 if let answer = health.answer(path: request.path) {
                     return .text(answer.body, status: answer.status, contentType: answer.contentType)
+                }
+                guard self.isOpen.withLock({ $0 }) else {
+                    // The agents are not taken up yet: to call one of them unknown would be a lie.
+                    var later = HTTPResponse.text("{\"error\":\"the node is starting\"}", status: 503)
+                    later.headers["retry-after"] = "1"
+                    return later
                 }
                 return await gate.handle(request)
             })
@@ -130,6 +138,7 @@ public final class NodeService: Sendable {
         try await sandboxes.recover(except: moving)
         // An interrupted move that was not committed ends here, also while relay and registry are away.
         await handoffs.recover()
+        isOpen.withLock { $0 = true }
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket

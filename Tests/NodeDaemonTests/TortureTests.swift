@@ -87,7 +87,7 @@ struct TortureTests {
             let giver = try await home()
             let taker = giver === local ? cloud : local
             let victim = Victim.allCases.randomElement(using: &random)!
-            let pause = Duration.milliseconds(Int.random(in: 0...900, using: &random))
+            let pause = Duration.milliseconds(Int.random(in: 0...600, using: &random))
             let isStop = Int.random(in: 0..<4, using: &random) == 0
             let stopped = Duration.milliseconds(Int.random(in: 200...3_000, using: &random))
             told += " \(giver.name)>\(victim.rawValue)@\(pause.components.attoseconds / 1_000_000_000_000_000)\(isStop ? "s" : "k")"
