@@ -47,6 +47,8 @@ final class TakerWorld {
         incoming = IncomingMoves(services: services, folder: folder.file("moves"))
     }
 
+    func stopRegistry() async { await service.stop() }
+
     func stop() async {
         await service.stop()
         loop.shutdown()
