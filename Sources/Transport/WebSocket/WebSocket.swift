@@ -37,7 +37,10 @@ public final class WebSocket: Sendable {
 
     /// Asks the peer for a pong, behind all messages sent before: when
     /// ``WebSocketDelegate/webSocketDidReceivePong(_:)`` is called, the peer has received those.
-    public func ping() { append(OutgoingMessage(copying: UnsafeRawBufferPointer(start: nil, count: 0), kind: .ping)) }
+    public func ping() {
+        // Not empty: libwebsockets 4.1.6 tells of no pong without payload.
+        withUnsafeBytes(of: UInt8(ascii: "?")) { append(OutgoingMessage(copying: $0, kind: .ping)) }
+    }
 
     private func append(_ frame: OutgoingMessage) {
         if outbox.withLock({ $0.append(frame) }) { requestFlush() }
