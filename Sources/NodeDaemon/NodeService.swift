@@ -85,10 +85,10 @@ public final class NodeService: Sendable {
         messages.attach(calls)
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, logger: logger,
-            policy: { peer, _ in
+            policy: { knock in
                 // Strangers get a session only while some token waits for one of them.
-                if await pairings.active(with: peer) != nil { return .accept }
-                return await pairings.hasPendingToken() ? .accept : .reject(reason: "policy_denied")
+                if await pairings.active(with: knock.peer) != nil { return .accept() }
+                return await pairings.hasPendingToken() ? .accept() : .reject(reason: "policy_denied")
             },
             onMessage: { calls.handle($1, from: $0) },
             onChange: { isConnected in

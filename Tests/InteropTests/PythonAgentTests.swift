@@ -8,7 +8,7 @@ import Testing
 struct PythonAgentTests {
     /// Runs with both, and stops all of it.
     private func together(
-        policy: @escaping KnockPolicy = { _, _ in .accept }, oneTimePrekeys: Int = 10,
+        policy: @escaping KnockPolicy = { _ in .accept() }, oneTimePrekeys: Int = 10,
         _ body: (TestMesh, TestAgent, PythonAgent) async throws -> Void
     ) async throws {
         guard let python = await PythonEnvironment.interpreter.value else { return }
@@ -38,7 +38,7 @@ struct PythonAgentTests {
     }
 
     @Test func ourAgentStartsASessionWithAPythonAgent() async throws {
-        try await together { mesh, ours, theirs in
+        try await together { _, ours, theirs in
             try await ours.send(#"{"n":1}"#, to: theirs.peer)
             #expect(try await theirs.receive(1) == [#"{"n":1}"#])
             try await theirs.send([#"{"answer":1}"#], to: ours.peer)
@@ -118,8 +118,9 @@ struct PythonAgentTests {
     }
 
     @Test func aRefusalReachesThePythonAgent() async throws {
-        try await together(policy: { _, _ in .reject(reason: "insufficient_trust") }) { _, ours, theirs in
-            #expect(try await theirs.knock(ours.peer) == "insufficient_trust")
+        try await together(policy: { _ in .reject(reason: "insufficient_trust") }) { _, ours, theirs in
+            let answer = try await theirs.knock(ours.peer)
+            #expect(answer == "insufficient_trust")
         }
     }
 

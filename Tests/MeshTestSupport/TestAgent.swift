@@ -30,7 +30,7 @@ public final class TestAgent: Sendable {
     /// Registers, publishes prekeys and returns when the relay is reached.
     public init(
         folder: String, relay: ServiceURL, registry registryURL: ServiceURL, limits: MeshLimits = MeshLimits(),
-        policy: @escaping KnockPolicy = { _, _ in .accept }
+        policy: @escaping KnockPolicy = { _ in .accept() }
     ) async throws {
         let sealer = try KeySealers.machineKey(folder: folder)
         identity = try Keystore(folder: folder, sealer: sealer).loadOrCreate()

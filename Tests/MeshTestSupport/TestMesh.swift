@@ -33,7 +33,7 @@ public final class TestMesh: Sendable {
 
     /// An agent of ours, registered here and connected.
     public func agent(
-        _ name: String, limits: MeshLimits = MeshLimits(), policy: @escaping KnockPolicy = { _, _ in .accept }
+        _ name: String, limits: MeshLimits = MeshLimits(), policy: @escaping KnockPolicy = { _ in .accept() }
     ) async throws -> TestAgent {
         try await TestAgent(
             folder: folder.file(name), relay: relayURL, registry: registryURL, limits: limits, policy: policy)

@@ -42,6 +42,18 @@ public struct RegistryClient: Sendable {
         return try decoded(RegisteredAgent.self, response, "looking up \(did)")
     }
 
+    /// The key behind a name; nil when the registry knows no such agent.
+    ///
+    /// Registries of other makers do not tell it with the agent: the prekeys name it as well.
+    func key(of did: DID) async throws -> PublicKey? {
+        guard let agent = try await agent(did) else { return nil }
+        guard let text = agent.publicKey else { return try await prekeyBundle(of: did).verify(for: did) }
+        guard let bytes = Base64.decode(text), let key = try? PublicKey(bytes: bytes), did.names(key) else {
+            throw OperationFailure(.refused, "the registry names another key for \(did)")
+        }
+        return key
+    }
+
     func upload(_ prekeys: PrekeyUpload, of identity: Identity) async throws {
         let response = try await send(
             "PUT", "/v1/agents/\(identity.did)/prekeys", as: identity, body: PeerJSON.encode(prekeys))

@@ -60,7 +60,7 @@ class Agent:
         return {"Authorization": f"Ed25519-Timestamp {self.did} {time} {b64url(self.key.sign(time.encode()).signature)}"}
 
     async def do_register(self, registry):
-        self.registry = registry
+        self.registry = registry = registry.rstrip("/")
         public, time = b64url(self.public), now()
         answer = await self.http.post(f"{registry}/v1/agents", json={
             "did": self.did, "public_key": public, "capabilities": ["test"], "metadata": {"language": "python"},
