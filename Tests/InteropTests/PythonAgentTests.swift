@@ -133,6 +133,25 @@ struct PythonAgentTests {
         }
     }
 
+    /// The library knows no conditions and does not keep them.
+    @Test func conditionsHoldAgainstAnAgentThatIgnoresThem() async throws {
+        let conditions = KnockAcceptFrame.Conditions(maxMessages: 2, allowedActions: ["chat"])
+        try await together(policy: { _ in .accept(conditions: conditions) }) { _, ours, theirs in
+            let answer = try await theirs.process.call("knock", ["did": ours.peer.did.text])
+            let told = answer["conditions"] as? [String: Any]
+            #expect(told?["max_messages"] as? Int == 2)
+            #expect(told?["allowed_actions"] as? [String] == ["chat"])
+            let texts = ["pay", "chat", "chat", "chat"].enumerated().map { #"{"n":\#($0),"type":"\#($1)"}"# }
+            try await theirs.send(texts, to: ours.peer)
+            // The answer is of the other direction, which the conditions leave alone; and it is sent after all.
+            try await waitUntil("the messages") { ours.received.count >= 2 }
+            try await ours.send("answer", to: theirs.peer)
+            let heard = try await theirs.receive(1)
+            #expect(heard == ["answer"])
+            #expect(ours.received == [texts[1], texts[2]])
+        }
+    }
+
     @Test func theSpecificationsFormOfTheFirstMessageStartsASession() async throws {
         try await together { _, ours, theirs in
             #expect(try await theirs.knock(ours.peer, form: "message") == "knock_accept")

@@ -20,6 +20,9 @@ public enum KnockDecision: Sendable, Equatable {
     case accept(conditions: KnockAcceptFrame.Conditions? = nil)
     /// The reason goes to the peer: `policy_denied`, `insufficient_trust` (AgentMesh wire §5).
     case reject(reason: String)
+
+    /// For what cannot be decided now; the peer KNOCKs again.
+    public static let tryLater = KnockDecision.reject(reason: "busy")
 }
 
 /// Decides about a KNOCK from a peer whose key is proven.
