@@ -2,7 +2,7 @@
 
 SWIFT ?= swift
 RELEASE := $(SWIFT) build -c release --static-swift-stdlib
-# Where scripts find what 'make release' built; 'swift build' knows the folder of each platform.
+# 'swift build' knows the folder of the platform.
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help

@@ -13,8 +13,10 @@ import Transport
 /// What needs no other machine comes first: after a start the agents at home answer again even while relay and
 /// registry are away. The mesh is joined in the background and rejoined after every loss.
 public final class NodeService: Sendable {
-    /// How often prekeys are looked after.
-    private static let upkeepInterval = Duration.seconds(3_600)
+    /// How often the registry hears that this peer is here (it counts 90 s of silence as absence).
+    private static let heartbeatInterval = Duration.seconds(30)
+    /// Heartbeats between two looks at the prekeys: about an hour.
+    private static let heartbeatsPerUpkeep = 120
 
     private let configuration: NodeConfiguration
     private let logger: Logger
@@ -121,7 +123,7 @@ public final class NodeService: Sendable {
 
     /// Starts everything and returns where the gateway listens.
     public func start() async throws -> Endpoint {
-        let moving = try await handoffs.sandboxesUnderWay()
+        let moving = try await handoffs.beginRecovery()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
@@ -185,9 +187,14 @@ public final class NodeService: Sendable {
             logger.error("interrupted moves cannot be read", ["error": "\(error)"])
         }
         await redeemToken()
+        var beats = 0
         while !Task.isCancelled {
-            try? await Task.sleep(for: Self.upkeepInterval)
-            if !Task.isCancelled { await client.upkeep() }
+            do { try await registry.heartbeat(identity) } catch {
+                logger.warn("the registry does not hear this peer", ["error": "\(error)"])
+            }
+            beats += 1
+            if beats.isMultiple(of: Self.heartbeatsPerUpkeep) { await client.upkeep() }
+            try? await Task.sleep(for: Self.heartbeatInterval)
         }
     }
 
@@ -216,7 +223,7 @@ public final class NodeService: Sendable {
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
         table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
         table.register(DestroySandbox.self) { request, _ in
-            try await sandboxes.destroy(request.sandboxName)
+            try await sandboxes.destroy(request)
             return Done()
         }
         table.register(GeneratePairing.self) { request, _ in try await pairings.generate(request) }

@@ -37,11 +37,11 @@ public final class Database: Sendable {
         try reading.executeScript("PRAGMA query_only=ON")
         let writes = Confined(writing)
         let reads = Confined(reading)
-        writer = WorkThread(name: "sqlite-writer") { Self.commit($0, on: writes) } stopped: {
+        writer = WorkThread { Self.commit($0, on: writes) } stopped: {
             try? writes.value?.executeScript("PRAGMA wal_checkpoint(TRUNCATE)")
             writes.value = nil
         }
-        reader = WorkThread(name: "sqlite-reader") { jobs in
+        reader = WorkThread { jobs in
             for job in jobs { Self.runRead(job, on: reads) }
         } stopped: {
             reads.value = nil

@@ -29,6 +29,8 @@ final class MeshFixture: Sendable {
         registryURL = try ServiceURL(parsing: "http://\(try await registry.start())")
     }
 
+    deinit { SandboxSweep.end(below: folder.path) }
+
     func stop() async {
         await relay.stop()
         await registry.stop()

@@ -11,6 +11,7 @@ struct PairingTests {
         let cloud = try await mesh.peer("cloud"), first = try await mesh.peer("first")
         let second = try await mesh.peer("second")
         let token = try await cloud.token()
+        _ = try await cloud.token()  // one that waits, so that the door stays open for strangers
         let pairing = try await first.client.call(AcceptPairing(token: token))
         #expect(pairing.phase == .active && pairing.name == "cloud")
         for peer in [first, second] {
@@ -20,7 +21,7 @@ struct PairingTests {
             }
         }
         let issued = try await cloud.client.call(ListPairings())
-        #expect(issued.count == 1 && issued[0].phase == .active && issued[0].peerName == "first")
+        #expect(issued.filter { $0.phase == .active }.map(\.peerName) == ["first"])
         #expect(try await second.client.call(ListPairings()).isEmpty)
         for peer in [cloud, first, second] { await peer.stop() }
         await mesh.stop()

@@ -22,6 +22,8 @@ final class ProcessMesh {
         registryPort = String(try await registry.line(startingWith: "listening http://127.0.0.1:"))
     }
 
+    deinit { SandboxSweep.end(below: folder.path) }
+
     var relayURL: String { "ws://127.0.0.1:\(relayPort)/ws" }
     var registryURL: String { "http://127.0.0.1:\(registryPort)" }
 

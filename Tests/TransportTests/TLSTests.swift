@@ -82,6 +82,34 @@ import Testing
         }
     }
 
+    @Test func serversOfOneLoopKeepTheirCertificatesApart() async throws {
+        try await withFolder { folder in
+            try await withLoop { loop in
+                var servers: [Server] = []
+                var authorities: [String] = []
+                for name in ["one", "two"] {
+                    let authority = try Authority(name, in: folder)
+                    let (certificate, key) = try authority.issue("server-" + name, names: "DNS:localhost")
+                    authorities.append(authority.file)
+                    servers.append(
+                        try await Server(
+                            loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0),
+                            tls: ServerTLS(certificateFile: certificate, keyFile: key), http: { _ in .text(name) }))
+                }
+                for (index, server) in servers.enumerated() {
+                    let url = try ServiceURL(parsing: "https://localhost:\(server.endpoint.port!)/")
+                    let right = HTTPClient(loop: loop, tls: ClientTLS(caFile: authorities[index]))
+                    #expect(try await right.send(HTTPClientRequest(url: url)).body == Array(["one", "two"][index].utf8))
+                    await expectTLSError {
+                        let wrong = HTTPClient(loop: loop, tls: ClientTLS(caFile: authorities[1 - index]))
+                        _ = try await wrong.send(HTTPClientRequest(url: url))
+                    }
+                }
+                for server in servers { await server.close() }
+            }
+        }
+    }
+
     @Test func anotherAuthorityIsRefused() async throws {
         try await withSecureSite(names: "DNS:localhost") { loop, port, _, folder in
             let other = try Authority("other", in: folder)

@@ -52,9 +52,12 @@ public actor HandoffService {
 
     // MARK: Recovery
 
-    /// Sandboxes whose move had not ended when this peer stopped; their recovery is ``recover()``'s.
-    public func sandboxesUnderWay() async throws -> Set<String> {
-        Set(try await services.journal.unfinished().map(\.progress.sandbox))
+    /// Forgets what other peers had only begun to bring; call it before anyone can reach this peer.
+    ///
+    /// - Returns: sandboxes whose move had not ended when this peer stopped; they are left to ``recover()``.
+    public func beginRecovery() async throws -> Set<String> {
+        await incoming.forgetUnpromised(try await services.journal.unfinished())
+        return Set(try await services.journal.unfinished().map(\.progress.sandbox))
     }
 
     /// Brings every move that a stop or crash interrupted to its end; call it once the mesh is connected.
@@ -149,6 +152,11 @@ public actor HandoffService {
             peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
         let move = OutgoingMove(record, services: services)
         outgoing[name] = move
+        // On disk before the caller hears of it: whoever asks next finds it.
+        do { try await services.journal.write(record) } catch {
+            outgoing[name] = nil
+            throw error
+        }
         Task { await move.run() }
         return record.progress
     }
@@ -158,9 +166,14 @@ public actor HandoffService {
     private func fetch(_ sandbox: SandboxRecord) async throws -> HandoffProgress {
         await incoming.invite(sandbox.lineage, from: sandbox.home)
         do {
-            let progress = try await services.calls.call(
-                RequestMove(lineage: sandbox.lineage), of: sandbox.home)
-            return seenFromHere(progress, sandbox)
+            let progress = seenFromHere(
+                try await services.calls.call(RequestMove(lineage: sandbox.lineage), of: sandbox.home), sandbox)
+            // From now on this is the newest move here, also before the giver has offered anything.
+            try await services.journal.writeIfAbsent(
+                MoveRecord(
+                    role: .taker, progress: progress, peer: sandbox.home, lineage: sandbox.lineage,
+                    epoch: sandbox.epoch + 1, oldAgent: sandbox.agent))
+            return progress
         } catch {
             await incoming.withdrawInvitation(sandbox.lineage)
             throw error
@@ -221,7 +234,7 @@ public actor HandoffService {
                 var seen = seenFromHere(giver, sandbox)
                 seen.peer = own.progress.peer
                 seen.peerDID = own.progress.peerDID
-                if seen.phase == .complete {
+                if seen.phase.isOver {
                     var record = own
                     record.progress = seen
                     try await services.journal.write(record)

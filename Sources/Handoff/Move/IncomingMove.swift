@@ -13,6 +13,9 @@ actor IncomingMove {
     /// One manifest at most, in bytes; about 200,000 files.
     private static let maximumManifestBytes = 64 << 20
 
+    /// How long a giver may be silent before its place is given to another.
+    private static let patience = Duration.seconds(600)
+
     private let services: MoveServices
     private let folder: String
     private let store: ChunkStore
@@ -26,6 +29,7 @@ actor IncomingMove {
     private var built: (manifest: Manifest, scan: ScanState)?
     private var hasSeeded = false
     private var isOver = false
+    private var lastStep = ContinuousClock.now
 
     private var tree: String { folder + "/tree" }
 
@@ -139,24 +143,21 @@ actor IncomingMove {
         return BuildTree.Answer(root: manifest.root.hex)
     }
 
-    /// Whether this peer promised to keep the copy until the registry or the giver has spoken.
-    var isPrepared: Bool { record.prepared != nil }
+    /// Whether nothing was heard for long, and nothing was promised.
+    var isIdle: Bool { record.prepared == nil && ContinuousClock.now - lastStep > Self.patience }
 
-    func cancel(_ reason: String) async throws {
-        guard !isOver else { return }
-        isOver = true
-        record.progress.phase = .aborted
-        record.progress.error = reason
-        try await services.journal.write(record)
-        try? await services.registry.unregister(agent)
-        let folder = self.folder
-        try? await DiskWork.run { try MoveFolder.remove(folder) }
-    }
-
+    /// Takes no more steps.
     func finish() { isOver = true }
+
+    /// Takes no more steps, and withdraws the key that was made for nothing.
+    func withdraw() async {
+        isOver = true
+        try? await services.registry.unregister(agent)
+    }
 
     private func checkOpen() throws {
         guard !isOver, record.prepared == nil else { throw Self.outOfOrder }
+        lastStep = .now
     }
 
     private static let outOfOrder = OperationFailure(.invalid, "this step of the move came out of order")

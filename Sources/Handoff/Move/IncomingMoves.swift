@@ -41,6 +41,7 @@ actor IncomingMoves {
                 .refused, "the pairing \"\(pairing.name)\" does not grant handoff",
                 hint: "pair again with --capabilities offload,handoff")
         }
+        try await dropIdle()
         guard moves.count < Self.maximumMoves else {
             throw OperationFailure(.unavailable, "too many moves are under way; try again later")
         }
@@ -64,6 +65,14 @@ actor IncomingMoves {
             record, sandbox: sandbox, agent: agent, folder: moveFolder(offer.id), services: services)
         moves[offer.id] = move
         return await move.offerAnswer()
+    }
+
+    /// A giver that went away must not hold one of the few places for ever.
+    private func dropIdle() async throws {
+        for move in moves.values {
+            let (record, isIdle) = await (move.record, move.isIdle)
+            if isIdle { try await forget(record, because: "the giver went silent") }
+        }
     }
 
     private func check(_ offer: OfferMove, _ peer: PeerIdentity) async throws {
@@ -122,26 +131,37 @@ actor IncomingMoves {
 
     /// The giver says the move is off. A promised copy goes only if the registry agrees that it never moved.
     func cancel(_ request: CancelMove, from caller: OperationCaller) async throws -> Done {
-        guard case .peer(let peer, _) = caller, let move = moves[request.id] else { return Done() }
-        let record = await move.record
+        guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
+        guard let record = try await find(request.id) else { return Done() }
         guard record.peer == peer else { throw Self.strangersMove }
         if record.prepared != nil, try await isHome(record) {
             throw OperationFailure(.conflict, "the move is committed")
         }
-        try await move.cancel("ended by \(record.progress.peer)")
-        moves[request.id] = nil
+        try await forget(record, because: "ended by \(record.progress.peer)")
         return Done()
+    }
+
+    /// A move that is under way, in memory or, after a restart, in the journal alone.
+    private func find(_ id: String) async throws -> MoveRecord? {
+        if let move = moves[id] { return await move.record }
+        return try await services.journal.unfinished().first { $0.id == id && $0.role == .taker }
+    }
+
+    /// Ends a move that did not come to be, with its copy and the key made for it.
+    private func forget(_ record: MoveRecord, because reason: String) async throws {
+        if let move = moves.removeValue(forKey: record.id) { await move.withdraw() }
+        var record = record
+        record.progress.phase = .aborted
+        record.progress.error = reason
+        try await services.journal.write(record)
+        let folder = moveFolder(record.id)
+        try? await DiskWork.run { try MoveFolder.remove(folder) }
     }
 
     /// The giver says that the commit is written; the registry has the last word.
     func commit(_ request: CommitMove, from caller: OperationCaller) async throws -> CommitMove.Answer {
         guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
-        let record: MoveRecord
-        if let move = moves[request.id] {
-            record = await move.record
-        } else if let written = try await services.journal.unfinished().first(where: { $0.id == request.id }) {
-            record = written
-        } else {
+        guard let record = try await find(request.id) else {
             throw OperationFailure(.notFound, "there is no such move")
         }
         guard record.peer == peer else { throw Self.strangersMove }
@@ -154,7 +174,15 @@ actor IncomingMoves {
         guard let home = try await services.registry.home(of: record.lineage),
             let did = try? DID(parsing: home.home)
         else { return false }
+        // The agent's key tells this move from an earlier one that offered the same epoch and came to nothing.
         return home.epoch == record.epoch && did == services.identity.did
+            && (try? DID(parsing: home.did)) == record.newAgent
+    }
+
+    /// Whether the agent's record has passed this move by: its epoch was written, and not for this copy.
+    private func isPassed(_ record: MoveRecord) async throws -> Bool {
+        guard let home = try await services.registry.home(of: record.lineage) else { return false }
+        return home.epoch >= record.epoch && (try? DID(parsing: home.did)) != record.newAgent
     }
 
     /// Makes the copy the agent's home; safe to repeat after a crash at any point.
@@ -207,19 +235,19 @@ actor IncomingMoves {
         return digest
     }
 
-    /// After a restart: what was promised waits for the registry's word, the rest is forgotten.
-    func recover(_ records: [MoveRecord]) async {
-        for record in records where record.role == .taker {
-            if record.prepared != nil {
-                Task { await self.settleWhenDecided(record) }
-                continue
+    /// After a restart: what was not promised is forgotten; its giver hears so at its next step.
+    func forgetUnpromised(_ records: [MoveRecord]) async {
+        for record in records where record.role == .taker && record.prepared == nil {
+            do { try await forget(record, because: "this peer restarted") } catch {
+                services.logger.error("an old move could not be ended", ["move": record.id, "error": "\(error)"])
             }
-            var record = record
-            record.progress.phase = .aborted
-            record.progress.error = "this peer restarted"
-            try? await services.journal.write(record)
-            let folder = moveFolder(record.id)
-            try? await DiskWork.run { try MoveFolder.remove(folder) }
+        }
+    }
+
+    /// After a restart: what was promised waits for the registry's word.
+    func recover(_ records: [MoveRecord]) {
+        for record in records where record.role == .taker && record.prepared != nil {
+            Task { await self.settleWhenDecided(record) }
         }
     }
 
@@ -227,14 +255,13 @@ actor IncomingMoves {
     private func settleWhenDecided(_ record: MoveRecord) async {
         while true {
             do {
-                if let now = try await services.journal.newest(of: record.progress.sandbox), now.id == record.id,
-                    now.progress.phase.isOver
-                {
-                    return
-                }
+                guard try await find(record.id) != nil else { return }
                 if try await isHome(record) {
                     _ = try await settle(record)
                     return
+                }
+                if try await isPassed(record) {
+                    return try await forget(record, because: "the agent went elsewhere")
                 }
             } catch {
                 services.logger.warn("a promised copy waits", ["move": record.id, "error": "\(error)"])

@@ -38,14 +38,20 @@ struct MoveJournal: Sendable {
 
     init(store: NodeStore) { database = store.database }
 
-    func write(_ record: MoveRecord) async throws {
+    /// Stores a move, or its new state.
+    func write(_ record: MoveRecord) async throws { try await store(record, "INSERT OR REPLACE") }
+
+    /// Stores a move unless its own steps have been stored already.
+    func writeIfAbsent(_ record: MoveRecord) async throws { try await store(record, "INSERT OR IGNORE") }
+
+    private func store(_ record: MoveRecord, _ insert: String) async throws {
         var record = record
         record.progress.updatedAt = Date()
         let bytes = PeerJSON.encode(record)
         let row = record
         try await database.write {
             try $0.execute(
-                "INSERT OR REPLACE INTO handoff (id, sandbox, role, is_over, record, updated_at) "
+                insert + " INTO handoff (id, sandbox, role, is_over, record, updated_at) "
                     + "VALUES (?, ?, ?, ?, ?, ?)",
                 .text(row.id), .text(row.progress.sandbox), .text(row.role.rawValue),
                 SQLValue(row.progress.phase.isOver ? 1 : 0), .blob(bytes),

@@ -39,7 +39,6 @@ actor OutgoingMove {
     /// Runs the move to its end, whichever it is.
     func run() async {
         do {
-            try await services.journal.write(record)
             let offer = try await offer()
             try await copyWhileServing()
             try await freeze()

@@ -27,7 +27,7 @@ final class RelayLink: WebSocketDelegate {
     /// that refuses us ends it at once, and must not be asked every second for ever.
     private static let goodAfter = Duration.seconds(10)
 
-    private let url: ServiceURL
+    let url: ServiceURL
     private let tls: ClientTLS
     private let loop: EventLoop
     private let identity: Identity
@@ -58,6 +58,9 @@ final class RelayLink: WebSocketDelegate {
     }
 
     var isConnected: Bool { state.withLock { $0.socket != nil } }
+
+    /// Whether a loss is followed by a new connection.
+    var willReconnect: Bool { state.withLock { $0.isWanted } }
 
     func start() { connect() }
 

@@ -96,12 +96,19 @@ public struct SandboxLogs: PeerOperation {
 }
 
 /// Stops a sandbox and removes it with its workspace (`kars destroy`).
+///
+/// An agent that lives elsewhere is not touched; its dormant copy here goes only when that is what was asked.
 public struct DestroySandbox: PeerOperation {
     public static let name = "sandbox.destroy"
     public static let access = OperationAccess.operatorOnly
     public static let patience = 60
     public var sandboxName: String
-    public init(sandboxName: String) { self.sandboxName = sandboxName }
+    /// Remove what an agent that has moved away left here.
+    public var dormantCopy: Bool
+    public init(sandboxName: String, dormantCopy: Bool = false) {
+        self.sandboxName = sandboxName
+        self.dormantCopy = dormantCopy
+    }
     public typealias Answer = Done
 }
 

@@ -153,6 +153,13 @@ public final class PairingService: Sendable {
         guard issuer.key != identity.publicKey else {
             throw OperationFailure(.invalid, "this token was made by this very peer; redeem it on another one")
         }
+        let hash = token.secretHash
+        let used = try await store.database.read {
+            try $0.first("SELECT name FROM pairing WHERE token_hash = ?", .text(hash)) { $0.text(0) }
+        }
+        if let used {
+            throw OperationFailure(.refused, "the token was used already: it made the pairing \"\(used)\"")
+        }
         let response = try await withTimeout(seconds: 30) { [self] in
             try await ask(issuer, PairRequest(token: token, identity: identity, displayName: peerName), send)
         }
@@ -229,7 +236,7 @@ public final class PairingService: Sendable {
                 slots: max(1, response.slots ?? 1), tokenBudget: max(0, response.tokenBudget ?? 0),
                 expiresAt: response.expiresAt.flatMap(MeshTimestamp.parse) ?? token.expiresAt,
                 createdAt: now, pairedAt: now)
-            try Self.insert(pairing, tokenHash: nil, connection)
+            try Self.insert(pairing, tokenHash: token.secretHash, connection)
             return pairing
         }
     }

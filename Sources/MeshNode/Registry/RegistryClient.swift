@@ -77,7 +77,7 @@ public struct RegistryClient: Sendable {
         return try decoded(PrekeyBundle.self, response, "fetching the prekeys of \(did)")
     }
 
-    func heartbeat(_ identity: Identity) async throws {
+    public func heartbeat(_ identity: Identity) async throws {
         let response = try await send("POST", "/v1/agents/\(identity.did)/heartbeat", as: identity)
         guard response.status == 200 || response.status == 429 else { throw failure(response, "heartbeat") }
     }

@@ -150,18 +150,26 @@ public actor SandboxService {
         try? await registry.unregister(agent)
     }
 
-    public func destroy(_ name: String) async throws {
+    public func destroy(_ request: DestroySandbox) async throws {
+        let name = request.sandboxName
         let record = try record(name)
-        guard record.home.key == identity.publicKey else {
+        let isHome = record.home.key == identity.publicKey
+        guard isHome != request.dormantCopy else {
             throw OperationFailure(
-                .refused, "\(name) lives at \(record.homeName); only its dormant copy is here",
-                hint: "bring it home first: 'kars handoff \(name) --to local'")
+                .refused,
+                isHome
+                    ? "\(name) lives here; there is no dormant copy to remove"
+                    : "\(name) lives at \(record.homeName); only its dormant copy is here",
+                hint: isHome
+                    ? "'kars destroy \(name)' removes the agent itself"
+                    : "bring it home with 'kars handoff \(name) --to local', or remove the copy with "
+                        + "'kars destroy \(name) --local'")
         }
         try await exclusively(name) {
             door.remove(name)
             try await driver.stop(name, grace: Self.stopGrace)
             try await driver.remove(name)
-            if let seed = try await store.secret(Self.seedName(name)) {
+            if isHome, let seed = try await store.secret(Self.seedName(name)) {
                 let agent = try Identity(seed: SecretBytes(copying: seed))
                 do { try await registry.unregister(agent) } catch {
                     logger.warn("the registry still lists a destroyed agent", ["agent": record.agent])

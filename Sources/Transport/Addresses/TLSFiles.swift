@@ -16,7 +16,8 @@ public struct ServerTLS: Sendable, Hashable {
 
 /// Whom a client trusts. The chain and the host name are always verified.
 public struct ClientTLS: Sendable, Hashable {
-    /// PEM file of trusted authorities, used instead of the system's store; nil uses that store.
+    /// PEM file of trusted authorities, used instead of the system's store; nil uses that store. Read once
+    /// for each ``EventLoop``.
     public var caFile: String?
 
     public init(caFile: String? = nil) {

@@ -6,10 +6,10 @@ import Glibc
 /// They never go earlier because libwebsockets 4.1 may move a connection to another host of the same
 /// context by its `Host` header; nothing of ours depends on which one a connection is on.
 struct VirtualHosts {
-    /// What tells hosts apart; certificate files count with their time of change, so that renewed ones load.
+    /// What tells hosts apart; a server's files count with their time of change, so that renewed ones load.
     private enum Key: Hashable {
         case server(ServerTLS?, changed: [Int])
-        case client(ClientTLS?, changed: [Int])
+        case client(ClientTLS?)
     }
 
     private static let day: Int32 = 86_400
@@ -25,6 +25,9 @@ struct VirtualHosts {
     mutating func server(
         _ tls: ServerTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
+        // By the name a TLS client asks for, the library switches to the certificate of the first host of
+        // the context. That must be the plain one: having none, it leaves the right one in place.
+        if tls != nil { _ = try server(nil, in: context) }
         let files = [tls?.certificateFile, tls?.keyFile, tls?.clientCAFile].compactMap(\.self)
         let key = Key.server(tls, changed: try files.map(Self.changeTime))
         if let host = hosts[key] { return host }
@@ -33,6 +36,8 @@ struct VirtualHosts {
             options.ssl_cert_filepath = UnsafePointer(strdup(tls.certificateFile))
             options.ssl_private_key_filepath = UnsafePointer(strdup(tls.keyFile))
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
+            // The library prepares every host for clients too; this one needs no authorities for them.
+            options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
             options.ssl_options_set = Self.onlyModernTLS
             if let authority = tls.clientCAFile {
                 options.ssl_ca_filepath = UnsafePointer(strdup(authority))
@@ -56,13 +61,15 @@ struct VirtualHosts {
     mutating func client(
         _ tls: ClientTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
-        let key = Key.client(tls, changed: try [tls?.caFile].compactMap(\.self).map(Self.changeTime))
+        // The library shares what it read of an authority's file within a context: a change has no effect.
+        let key = Key.client(tls)
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN)
         if let tls {
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
             options.ssl_client_options_set = Self.onlyModernTLS
             if let authority = tls.caFile {
+                _ = try Self.changeTime(authority)
                 options.client_ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
             }

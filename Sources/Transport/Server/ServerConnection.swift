@@ -6,7 +6,7 @@ import Glibc
 ///     waiting → receiving → handling → responding → waiting …
 ///         └→ webSocket
 final class ServerConnection: Connection, @unchecked Sendable {
-    fileprivate enum State {
+    enum State {
         /// For TLS, a request head, or the next one.
         case waiting
         case receiving(PendingRequest)
@@ -18,23 +18,23 @@ final class ServerConnection: Connection, @unchecked Sendable {
     }
 
     /// A request whose body is arriving.
-    fileprivate struct PendingRequest {
+    struct PendingRequest {
         let head: HTTPRequest
         var body: [UInt8] = []
         var decoder: ChunkedDecoder?
     }
 
-    private let server: Server.Core
+    let server: Server.Core
     let remoteAddress: String
-    private var state = State.waiting
-    private var upgrade: (any WebSocketDelegate)?
-    private var isHead = false
-    private var isOldVersion = false
-    private var closesAfterResponse = false
+    var state = State.waiting
+    var upgrade: (any WebSocketDelegate)?
+    var isHead = false
+    var isOldVersion = false
+    var closesAfterResponse = false
     /// Whether the answer was given before the request was read to its end.
-    private var isBodyUnread = false
-    private var isDraining = false
-    private var watchToken: UInt64?
+    var isBodyUnread = false
+    var isDraining = false
+    var watchToken: UInt64?
 
     init(server: Server.Core, loop: EventLoop, remoteAddress: String) {
         self.server = server
@@ -208,190 +208,8 @@ extension ServerConnection {
     }
 }
 
-// MARK: - Answers
-
-extension ServerConnection {
-    private func respond(_ response: HTTPResponse, _ socket: OpaquePointer) -> Int32 {
-        let answer = response.headers.isWellFormed && (200...999).contains(response.status)
-            ? response : .text("the answer is malformed", status: 500)
-        let stream = ResponseStream { [loop, weak self] in
-            loop.execute { [weak self] in self?.requestWrite() }
-        }
-        let bodiless = isHead || answer.status == 204 || answer.status == 304
-        var task: Task<Void, Never>?
-        let framing: ResponseHead.Framing
-        var first: [UInt8] = []
-        switch answer.body {
-        case .bytes(let bytes):
-            framing = answer.status == 204 ? .none : .length(bytes.count)
-            if !bodiless { first = bytes }
-            stream.finish(failed: false)
-        case .stream(let produce):
-            framing = bodiless ? .none : isOldVersion ? .untilClose : .chunked
-            if isOldVersion { closesAfterResponse = true }
-            if bodiless {
-                stream.finish(failed: false)
-            } else {
-                task = Self.run(produce, into: stream, isChunked: !isOldVersion)
-            }
-        }
-        let head = ResponseHead.bytes(
-            status: answer.status, headers: answer.headers, framing: framing, closes: closesAfterResponse)
-        state = .responding(ResponseWriter(stream: stream, first: head + first), task)
-        setDeadline(after: server.limits.keepAliveTimeout)
-        requestWrite()
-        return 0
-    }
-
-    private static func run(
-        _ produce: @escaping @Sendable (HTTPBodyWriter) async throws -> Void, into stream: ResponseStream,
-        isChunked: Bool
-    ) -> Task<Void, Never> {
-        Task {
-            let writer = HTTPBodyWriter { bytes throws(TransportError) in
-                try await stream.write(isChunked ? ResponseHead.chunk(bytes) : bytes)
-            }
-            do {
-                try await produce(writer)
-                if isChunked { try await stream.write(ResponseHead.lastChunk) }
-                stream.finish(failed: false)
-            } catch {
-                stream.finish(failed: true)
-            }
-        }
-    }
-
-    /// Has ``write(_:)`` called when the socket takes more.
-    private func requestWrite() {
-        guard case .responding = state, let socket else { return }
-        if lws_send_pipe_choked(socket) != 0 {
-            waitUntilWritable(socket)
-        } else {
-            lws_rx_flow_control(socket, 1)
-            lws_callback_on_writable(socket)
-        }
-    }
-
-    private func write(_ socket: OpaquePointer) -> Int32 {
-        guard case .responding(let writer, _) = state else { return 0 }
-        switch writer.write(on: socket) {
-        case .full:
-            setDeadline(after: server.limits.keepAliveTimeout)
-            waitUntilWritable(socket)
-            return 0
-        case .idle:
-            // The producer takes its time; the peer has nothing to do meanwhile.
-            setDeadline(after: nil)
-            lws_rx_flow_control(socket, 0)
-            armWatch(socket, untilWritable: false)
-            return 0
-        case .done: return responseDidEnd(socket)
-        case .failed: return -1
-        }
-    }
-
-    private func responseDidEnd(_ socket: OpaquePointer) -> Int32 {
-        state = .waiting
-        lws_rx_flow_control(socket, 1)
-        setDeadline(
-            after: closesAfterResponse ? server.limits.handshakeTimeout : server.limits.keepAliveTimeout)
-        // Closing with a part of the request unread would make the kernel throw the answer away: the
-        // library then discards the rest, within the deadline.
-        if closesAfterResponse && !isBodyUnread { return -1 }
-        return lws_http_transaction_completed(socket) == 0 ? 0 : -1
-    }
-
-    private func waitUntilWritable(_ socket: OpaquePointer) {
-        lws_rx_flow_control(socket, 0)
-        armWatch(socket, untilWritable: true)
-    }
-
-    private func armWatch(_ socket: OpaquePointer, untilWritable: Bool) {
-        guard let watch = loop.context.readinessWatch(on: loop) else { return }
-        let token = watchToken ?? watch.add(self)
-        watchToken = token
-        watch.arm(
-            token, descriptor: lws_get_socket_fd(socket), for: untilWritable ? [.hungUp, .writable] : .hungUp)
-    }
-}
-
-// MARK: - What libwebsockets does not see
-
-extension ServerConnection: ReadinessObserver {
-    func descriptorIsReady(_ readiness: Readiness, token: UInt64) {
-        let peerIsGone = !readiness.isDisjoint(with: .hungUp)
-        switch state {
-        case .handling(let task) where peerIsGone:
-            task.cancel()
-            kill()
-        case .responding where peerIsGone: kill()
-        case .responding:
-            guard let socket else { return }
-            lws_rx_flow_control(socket, 1)
-            lws_callback_on_writable(socket)
-        default: break
-        }
-    }
-
-    func watchDidEnd() {}
-}
-
-// MARK: - WebSocket
-
-extension ServerConnection: WebSocketLink {
-    private func confirmUpgrade(_ socket: OpaquePointer) -> Int32 {
-        lws_set_timeout(socket, NO_PENDING_TIMEOUT, 0)
-        // For a protocol it does not know the library has answered and dropped the head already.
-        guard let wanted = ParsedHead.text(of: WSI_TOKEN_UPGRADE, on: socket) else { return -1 }
-        guard HTTPHeaders.isSame(wanted, "websocket"), !isDraining,
-            let (method, path) = ParsedHead.methodAndPath(of: socket), method == "GET"
-        else { return refuseUpgrade(socket, status: 501) }
-        let upgrade = WebSocketUpgrade(
-            path: path, query: ParsedHead.query(of: socket),
-            headers: ParsedHead.headers(of: socket, custom: server.customHeaders),
-            remoteAddress: remoteAddress)
-        guard let delegate = server.webSocket?(upgrade) else { return refuseUpgrade(socket, status: 404) }
-        self.upgrade = delegate
-        return 0
-    }
-
-    private func refuseUpgrade(_ socket: OpaquePointer, status: Int) -> Int32 {
-        _ = writeHead(
-            ResponseHead.bytes(status: status, headers: [:], framing: .length(0), closes: true), socket)
-        return -1
-    }
-
-    private func writeHead(_ head: [UInt8], _ socket: OpaquePointer) -> Int32 {
-        var bytes = [UInt8](repeating: 0, count: OutgoingMessage.headroom) + head
-        let written = bytes.withUnsafeMutableBufferPointer {
-            lws_write(
-                socket, $0.baseAddress! + OutgoingMessage.headroom, head.count, LWS_WRITE_HTTP_HEADERS)
-        }
-        return written < 0 ? -1 : 0
-    }
-
-    private func webSocketDidOpen() -> Int32 {
-        guard let delegate = upgrade.take() else { return -1 }
-        setDeadline(after: nil)
-        let webSocket = WebSocket(
-            loop: loop, remoteAddress: remoteAddress,
-            maximumQueuedBytes: server.limits.maximumQueuedBytes, link: self)
-        let channel = WebSocketChannel(
-            webSocket: webSocket, delegate: delegate,
-            maximumMessageBytes: server.limits.maximumMessageBytes)
-        state = .webSocket(channel)
-        channel.didOpen()
-        if isDraining { drain() }
-        return 0
-    }
-
-    func setReading(_ isReading: Bool) {
-        if let socket { lws_rx_flow_control(socket, isReading ? 1 : 0) }
-    }
-}
-
 extension ServerConnection.State {
-    fileprivate var task: Task<Void, Never>? {
+    var task: Task<Void, Never>? {
         switch self {
         case .handling(let task): task
         case .responding(_, let task): task

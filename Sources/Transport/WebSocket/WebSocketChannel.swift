@@ -2,6 +2,9 @@ import CWebSockets
 
 /// The frames of one WebSocket, the same on a server and a client; used on its loop's thread alone.
 final class WebSocketChannel {
+    /// Messages written in a row before other sockets get their turn.
+    private static let batch = 256
+
     let webSocket: WebSocket
     private let delegate: any WebSocketDelegate
     private let maximumMessageBytes: Int
@@ -43,8 +46,9 @@ final class WebSocketChannel {
     /// Writes what waits while the socket takes it; returns non-zero to close.
     func write(on socket: OpaquePointer) -> Int32 {
         guard !isClosing else { return 0 }
-        while lws_partial_buffered(socket) == 0 {
-            if lws_send_pipe_choked(socket) != 0 { break }
+        for _ in 0..<Self.batch {
+            // The library keeps what the kernel did not take; nothing may follow until that is gone.
+            if lws_partial_buffered(socket) != 0 { break }
             switch webSocket.takeNext() {
             case .nothing: return 0
             case .close(let close): return begin(close, on: socket)

@@ -7,22 +7,32 @@ extension Command {
         "destroy", summary: "Stop and remove sandboxes with their workspaces",
         discussion: "Without a name all sandboxes of the node go. It asks first; --yes answers.",
         arguments: [Argument("name", help: "Name of the sandbox; all when left out", isOptional: true)],
-        options: [Confirmation.option, NodeConnection.socket],
+        options: [
+            Confirmation.option,
+            .flag("local", help: "Remove only what an agent that moved away left here"),
+            NodeConnection.socket,
+        ],
         examples: [
             Example("kars destroy researcher", "Remove one sandbox after a question"),
             Example("kars destroy --yes", "Remove all sandboxes without a question"),
         ],
         environment: [KarsHome.variable], group: "Lifecycle",
-        laterOptions: ["local", "cloud", "all", "resource-group", "g", "region"]
+        laterOptions: ["cloud", "all", "resource-group", "g", "region"]
     ) { invocation in
         try await NodeConnection.open(invocation) { node in
             if let name = invocation.argument("name") {
+                let isCopy = invocation.flag("local")
+                let shown = PrintableText.escaped(name)
                 try Confirmation.require(
-                    "Destroy the sandbox \(PrintableText.escaped(name)) and its workspace", invocation)
-                _ = try await node.call(DestroySandbox(sandboxName: name))
+                    isCopy ? "Remove the dormant copy of \(shown)" : "Destroy the sandbox \(shown) and its workspace",
+                    invocation)
+                _ = try await node.call(DestroySandbox(sandboxName: name, dormantCopy: isCopy))
                 return try Console.line("destroyed \(name)")
             }
-            let names = try await node.call(ListSandboxes()).map(\.name).sorted()
+            guard !invocation.flag("local") else { throw UsageError.refused("--local needs the name of a sandbox") }
+            // Agents that live elsewhere are not this peer's to destroy.
+            let names = try await node.call(ListSandboxes()).filter { $0.status != "offloaded" }.map(\.name)
+                .sorted()
             guard !names.isEmpty else { return try Console.line("there are no sandboxes") }
             try Confirmation.require(
                 "Destroy \(names.joined(separator: ", ")) and their workspaces", invocation)
