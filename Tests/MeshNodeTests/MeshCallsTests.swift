@@ -231,7 +231,7 @@ import Testing
     @Test func aRequestThatCannotLeaveFailsAtOnce() async throws {
         try await MeshWorld.run { world in
             let (a, b) = (try await world.peer(), try await world.peer())
-            for _ in 0..<200 {
+            for _ in 0..<30 {
                 let failure = await #expect(throws: OperationFailure.self) {
                     try await a.calls.call(Echo(text: String(repeating: "x", count: 1 << 20)), of: b.name)
                 }

@@ -219,6 +219,17 @@ import Testing
         #expect(try await laptop.pairings.list() == [renewed])
     }
 
+    @Test func aTokenIsRedeemedOnceAlsoByTheSamePeer() async throws {
+        let (cloud, laptop) = (try Place("cloud"), try Place("laptop"))
+        let token = try await cloud.token()
+        let pairing = try await accept(token, at: laptop, by: cloud)
+        let again = await #expect(throws: OperationFailure.self) {
+            try await accept(token, at: laptop, by: cloud)
+        }
+        #expect(again?.code == .refused && again?.message.contains("used already") == true)
+        #expect(try await laptop.pairings.list() == [pairing])
+    }
+
     @Test func aRefusedTokenPairsNobody() async throws {
         let (cloud, laptop) = (try Place("cloud"), try Place("laptop"))
         let token = try await cloud.token("x")

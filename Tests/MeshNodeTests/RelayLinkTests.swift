@@ -79,7 +79,7 @@ import Transport
     }
 
     @Test func aLinkThatIsStoppedNeverProvesItsKeyAgain() async throws {
-        for _ in 0..<20 {
+        for _ in 0..<8 {
             try await run { relay, link, loop, _ in
                 // Stopped at every point of the handshake that scheduling brings about.
                 link.start()
