@@ -59,9 +59,11 @@ public final class NodeService: Sendable {
         try AtomicFile.makeFolder(configuration.dataFolder)
         lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
+        let environment = ProcessInfo.processInfo.environment
         let sealer = try KeySealers.standard(
-            folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)
-        let identity = try Keystore(folder: configuration.homeFolder, sealer: sealer).loadOrCreate()
+            folder: configuration.homeFolder, environment: environment, ask: configuration.askPassphrase)
+        let identity = try HomeIdentity.open(
+            folder: configuration.homeFolder, sealer: sealer, environment: environment, logger: logger)
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
