@@ -209,6 +209,7 @@ actor IncomingMoves {
 
     private func install(_ record: MoveRecord, _ prepared: MoveRecord.Prepared) async throws -> String {
         let name = record.progress.sandbox
+        let started = ContinuousClock.now
         let (sandboxes, driver) = (services.sandboxes, services.sandboxes.driver)
         if !driver.names().contains(name) { try await driver.create(prepared.record.spec) }
         if try driver.state(of: name).isAlive, try await sandboxes.record(name).epoch < record.epoch {
@@ -218,7 +219,9 @@ actor IncomingMoves {
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
         try await sandboxes.save(prepared.record)
+        let installed = ContinuousClock.now
         try await sandboxes.run(name)
+        let ran = ContinuousClock.now
         let socket = try driver.gatewaySocket(of: name)
         let digest = try await services.hooks.digest(socket)
         services.gate.open(name, token: prepared.state.gatewayToken, route: .local(socket: socket))
@@ -229,7 +232,12 @@ actor IncomingMoves {
         await moves[record.id]?.finish()
         moves[record.id] = nil
         invitations[record.lineage] = nil
-        services.logger.info("took in", ["sandbox": name, "from": record.peer.did])
+        services.logger.info(
+            "took in",
+            [
+                "sandbox": name, "from": record.peer.did, "install_ms": (installed - started).milliseconds,
+                "start_ms": (ran - installed).milliseconds,
+            ])
         let folder = moveFolder(record.id)
         Task.detached { try? await DiskWork.run { try MoveFolder.remove(folder) } }
         return digest

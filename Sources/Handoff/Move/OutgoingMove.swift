@@ -24,6 +24,7 @@ actor OutgoingMove {
     private(set) var record: MoveRecord
     private var isAborted = false
     private var heldSince: ContinuousClock.Instant?
+    private var lastStep: ContinuousClock.Instant?
     private var round = 0
     private var scan: ScanState?
 
@@ -156,14 +157,18 @@ actor OutgoingMove {
     private func freeze() async throws {
         try await enter(.freezing)
         heldSince = .now
+        lastStep = heldSince
         guard await services.gate.hold(name) else {
             throw OperationFailure(.timedOut, "requests to \(name) did not end in time")
         }
+        stepDone("hold")
         let driver = services.sandboxes.driver
         record.progress.digestBefore = try await services.hooks.freeze(try driver.gatewaySocket(of: name))
         try await driver.freeze(name)
+        stepDone("freeze")
         try checkAborted()
         _ = try await sendRound(.frozen)
+        stepDone("difference")
     }
 
     private func prepare(_ offer: OfferMove.Answer) async throws {
@@ -178,6 +183,7 @@ actor OutgoingMove {
         guard answer.root == record.progress.root else {
             throw OperationFailure(.failed, "the taker's copy differs: its root is \(answer.root)")
         }
+        stepDone("prove")
         try checkAborted()
         try await enter(.committing)
     }
@@ -201,7 +207,17 @@ actor OutgoingMove {
                 try? await Task.sleep(for: .milliseconds(500))
             }
         }
+        stepDone("commit")
         await handOver()
+    }
+
+    /// Notes how long a step of the freeze took.
+    private func stepDone(_ step: String) {
+        guard let last = lastStep else { return }
+        let now = ContinuousClock.now
+        record.progress.freezeSteps = record.progress.freezeSteps ?? [:]
+        record.progress.freezeSteps![step] = (now - last).milliseconds
+        lastStep = now
     }
 
     private func writeHome() async throws {
@@ -250,6 +266,7 @@ actor OutgoingMove {
             do {
                 let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
                 record.progress.digestAfter = answer.digest
+                stepDone("start")
                 break
             } catch {
                 services.logger.warn("the taker has not started the agent yet", ["move": record.id, "error": "\(error)"])
