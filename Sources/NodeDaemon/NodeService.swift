@@ -125,7 +125,7 @@ public final class NodeService: Sendable {
 
     /// Starts everything and returns where the gateway listens.
     public func start() async throws -> Endpoint {
-        let moving = try await handoffs.beginRecovery()
+        let moving = try await handoffs.sandboxesUnderWay()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
@@ -140,6 +140,7 @@ public final class NodeService: Sendable {
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
         try await sandboxes.recover(except: moving)
+        try await handoffs.forgetUnpromisedMoves()
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket

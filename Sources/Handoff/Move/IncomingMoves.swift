@@ -42,10 +42,15 @@ actor IncomingMoves {
                 hint: "pair again with --capabilities offload,handoff")
         }
         try await dropIdle()
+        // Its home offers the agent anew, so whatever it began before came to nothing.
+        try await check(offer, peer)
+        for old in try await services.journal.unfinished()
+        where old.role == .taker && old.lineage == offer.lineage && old.id != offer.id {
+            try await forget(old, because: "the giver began anew")
+        }
         guard moves.count < Self.maximumMoves else {
             throw OperationFailure(.unavailable, "too many moves are under way; try again later")
         }
-        try await check(offer, peer)
         let agent = Identity.generate()
         try await services.registry.register(
             agent, capabilities: ["kars-agent"], metadata: ["display_name": offer.spec.name])
@@ -150,12 +155,32 @@ actor IncomingMoves {
     /// Ends a move that did not come to be, with its copy and the key made for it.
     private func forget(_ record: MoveRecord, because reason: String) async throws {
         if let move = moves.removeValue(forKey: record.id) { await move.withdraw() }
+        await undoStandby(record)
         var record = record
         record.progress.phase = .aborted
         record.progress.error = reason
         try await services.journal.write(record)
         let folder = moveFolder(record.id)
         try? await DiskWork.run { try MoveFolder.remove(folder) }
+    }
+
+    /// Gives up what was readied for a move: the dormant copy is as it was, or gone if there was none.
+    private func undoStandby(_ record: MoveRecord) async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        let known = try? await services.sandboxes.record(name)
+        // Where the agent lives by now is not this move's to touch.
+        guard known?.home.key != services.identity.publicKey, driver.names().contains(name) else { return }
+        do {
+            try await driver.stop(name, grace: .zero)
+            if known == nil { return try await driver.remove(name) }
+            let (workspace, folder) = (try driver.folders(of: name).workspace, moveFolder(record.id))
+            _ = try await DiskWork.run {
+                try MoveFolder.revert(
+                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded")
+            }
+        } catch {
+            services.logger.warn("a standby was not undone", ["move": record.id, "error": "\(error)"])
+        }
     }
 
     /// The giver says that the commit is written; the registry has the last word.
