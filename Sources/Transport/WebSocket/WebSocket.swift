@@ -32,7 +32,14 @@ public final class WebSocket: Sendable {
 
     /// As ``send(_:isText:)``, from memory the caller keeps.
     public func send(copying bytes: UnsafeRawBufferPointer, isText: Bool = true) {
-        let frame = OutgoingMessage(copying: bytes, isText: isText)
+        append(OutgoingMessage(copying: bytes, kind: isText ? .text : .binary))
+    }
+
+    /// Asks the peer for a pong, behind all messages sent before: when
+    /// ``WebSocketDelegate/webSocketDidReceivePong(_:)`` is called, the peer has received those.
+    public func ping() { append(OutgoingMessage(copying: UnsafeRawBufferPointer(start: nil, count: 0), kind: .ping)) }
+
+    private func append(_ frame: OutgoingMessage) {
         if outbox.withLock({ $0.append(frame) }) { requestFlush() }
     }
 
