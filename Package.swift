@@ -59,6 +59,9 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        .target(
+            name: "MeshTestSupport", dependencies: ["TestSupport", "MeshNode", "Relay", "Registry"],
+            path: "Tests/MeshTestSupport", swiftSettings: strict),
         tests("Observability", []),
         tests("Storage", []),
         tests("Transport", []),
@@ -67,7 +70,10 @@ let package = Package(
         tests("Registry", ["Transport", "MeshIdentity"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
-        tests("MeshNode", ["Relay", "Registry"]),
+        tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),
+        .testTarget(
+            name: "InteropTests", dependencies: ["MeshNode", "MeshIdentity", "Transport", "TestSupport", "MeshTestSupport"],
+            resources: [.copy("Python")], swiftSettings: strict),
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),

@@ -65,7 +65,8 @@ public final class NodeService: Sendable {
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
-        registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        let registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        self.registry = registry
         let pairings = PairingService(
             store: store, identity: identity, peerName: configuration.name,
             relayURL: configuration.relay.description, registryURL: configuration.registry.description,
@@ -87,10 +88,19 @@ public final class NodeService: Sendable {
         messages.attach(calls)
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, logger: logger,
-            policy: { peer, _ in
+            policy: { knock in
                 // Strangers get a session only while some token waits for one of them.
-                if await pairings.active(with: peer) != nil { return .accept }
-                return await pairings.hasPendingToken() ? .accept : .reject(reason: "policy_denied")
+                let isPaired = await pairings.active(with: knock.peer) != nil
+                if !isPaired, await !pairings.hasPendingToken() { return .reject(reason: "policy_denied") }
+                var rules = KnockRules(
+                    trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities))
+                if isPaired {
+                    // The pairing is the trust, and a paired peer's node signs its KNOCKs whole.
+                    rules.trustThreshold = 0
+                    rules.requiresBinding = true
+                }
+                guard let sender = try? await registry.agent(knock.peer.did) else { return .tryLater }
+                return rules.decide(knock, sender: sender)
             },
             onMessage: { calls.handle($1, from: $0) },
             onChange: { isConnected in
@@ -158,7 +168,7 @@ public final class NodeService: Sendable {
         while !Task.isCancelled {
             do {
                 try await registry.register(
-                    identity, capabilities: ["kars-peer", "offload", "pairing"],
+                    identity, capabilities: NodeConfiguration.capabilities,
                     metadata: ["display_name": configuration.name])
                 isRegistered.withLock { $0 = true }
                 try await client.start(

@@ -83,6 +83,7 @@ struct RegistryAPI: Sendable {
         case .presence(let did): return try await presence(of: did)
         case .heartbeat(let did): return try await heartbeat(of: did, request)
         case .reputation(let did): return try await rate(did, request)
+        case .revocation(let did): return try await revoke(did, request)
         case .sessionReputation: return try await rateSession(request)
         case .home(let did): return isGet ? try await home(of: did) : try await move(did, request)
         case .homeHistory(let did): return try await homeHistory(of: did, request)

@@ -7,6 +7,7 @@ enum Route: Equatable {
     case presence(String)
     case heartbeat(String)
     case reputation(String)
+    case revocation(String)
     case home(String)
     case homeHistory(String)
     case sessionReputation
@@ -40,6 +41,7 @@ enum Route: Equatable {
             case "presence": self = .presence(parts[1])
             case "heartbeat": self = .heartbeat(parts[1])
             case "reputation": self = .reputation(parts[1])
+            case "revoke": self = .revocation(parts[1])
             case "home": self = .home(parts[1])
             default: return nil
             }
@@ -57,7 +59,8 @@ enum Route: Equatable {
     var methods: [String] {
         switch self {
         case .health, .presence, .discovery, .oauthProviders, .homeHistory: ["GET"]
-        case .agents, .heartbeat, .reputation, .sessionReputation, .verification, .oauthAuthorization: ["POST"]
+        case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization:
+            ["POST"]
         case .agent: ["GET", "DELETE"]
         case .prekeys, .home: ["GET", "PUT"]
         }

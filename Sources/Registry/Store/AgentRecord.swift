@@ -19,6 +19,8 @@ struct AgentRecord: Sendable, Equatable {
     var verifiedAt: Date?
     /// The lineage's present DID when that is another key than this one.
     var successor: String?
+    /// The key's last word.
+    var revocation: AgentRevocation?
 
     /// AgentMesh wire §7.
     static let initialReputation = 0.5
@@ -29,6 +31,12 @@ struct AgentRecord: Sendable, Equatable {
     var completionRate: Double? {
         totalSessions == 0 ? nil : Double(successfulSessions) / Double(totalSessions)
     }
+}
+
+/// When a key was revoked, and the certificate that says so.
+struct AgentRevocation: Sendable, Equatable {
+    let at: Date
+    let certificate: RevocationCertificate
 }
 
 /// How a session ended.

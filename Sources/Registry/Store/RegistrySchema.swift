@@ -73,6 +73,12 @@ enum RegistrySchema {
                 updated_at INTEGER NOT NULL,
                 PRIMARY KEY (root, epoch)
             ) WITHOUT ROWID;
-            """)
+            """),
+        Migration(
+            2,
+            """
+            ALTER TABLE agent ADD COLUMN revoked_at INTEGER;
+            ALTER TABLE agent ADD COLUMN revocation TEXT;
+            """),
     ]
 }

@@ -10,6 +10,11 @@ protocol RegistryStore: Sendable {
     /// Removes the agent and its prekeys; its lineage stays. False when there was none.
     func removeAgent(_ did: DID) async throws -> Bool
 
+    /// Notes that the key is revoked and removes its prekeys; nil without such an agent.
+    ///
+    /// - Returns: the first revocation, which stays.
+    func revoke(_ certificate: RevocationCertificate, now: Date) async throws -> AgentRevocation?
+
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
     ///
     /// - Parameter limit: unused ones kept; above it the oldest go.

@@ -6,9 +6,10 @@ import Transport
 /// Asks the registry whether a DID is registered and keeps its answers for a short time (AgentMesh wire §7).
 final class RegistrationCheck: Sendable {
     enum Verdict: Sendable, Equatable {
+        /// Also of a revoked key: nothing may go by its name.
+        case unknown
         /// - Parameter isVerified: whether its tier is `verified`.
         case registered(isVerified: Bool)
-        case unknown
         /// The registry gave no usable answer; the reason is for the operator.
         case unavailable(String)
     }
@@ -18,7 +19,11 @@ final class RegistrationCheck: Sendable {
         let expires: ContinuousClock.Instant
     }
 
-    private struct Agent: Decodable { let tier: String? }
+    private struct Agent: Decodable {
+        let tier: String?
+        /// Set by our registry when the key is revoked.
+        let revoked_at: String?
+    }
 
     private let registry: ServiceURL
     private let client: HTTPClient
@@ -53,7 +58,7 @@ final class RegistrationCheck: Sendable {
             switch answer.status {
             case 200:
                 let agent = try JSONDecoder().decode(Agent.self, from: Data(answer.body))
-                return .registered(isVerified: agent.tier == "verified")
+                return agent.revoked_at == nil ? .registered(isVerified: agent.tier == "verified") : .unknown
             case 404: return .unknown
             default: return .unavailable("status \(answer.status)")
             }
