@@ -18,7 +18,7 @@ public final class RegistryService: Sendable {
 
     private let configuration: RegistryConfiguration
     private let store: any RegistryStore
-    private let api: RegistryAPI
+    private let metrics: Metrics
     private let logger: Logger
     private let health: Health
     private let state = Mutex(State.idle)
@@ -33,10 +33,9 @@ public final class RegistryService: Sendable {
         try configuration.validate()
         self.configuration = configuration
         self.logger = logger
+        self.metrics = metrics
         self.health = health
         store = try SQLiteRegistryStore(folder: configuration.dataFolder)
-        api = RegistryAPI(
-            store: store, limits: configuration.limits, logger: logger, metrics: metrics, health: health)
     }
 
     /// Listens and returns where, with the port the kernel picked. A service starts once.
@@ -53,7 +52,9 @@ public final class RegistryService: Sendable {
             var limits = ServerLimits()
             // Twice the bound, so that a body a little too long gets an answer that says so in JSON.
             limits.maximumBodyBytes = 2 * configuration.limits.maximumBodyBytes
-            let api = self.api
+            let api = RegistryAPI(
+                store: store, limits: configuration.limits, verifier: configuration.entra?.verifier(on: loops[0]),
+                logger: logger, metrics: metrics, health: health)
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })

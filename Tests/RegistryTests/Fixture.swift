@@ -15,14 +15,18 @@ final class Fixture: Sendable {
     let api: RegistryAPI
     let metrics = Metrics()
 
-    init(limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder()) throws {
+    init(
+        limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
+        verifier: EntraVerifier? = nil
+    ) throws {
         self.folder = folder
         store = try SQLiteRegistryStore(folder: folder.file("data"))
         let health = Health(metrics: metrics)
         health.becomeReady()
         let clock = self.clock
         api = RegistryAPI(
-            store: store, limits: limits, logger: .silent, metrics: metrics, health: health, now: { clock.now })
+            store: store, limits: limits, verifier: verifier, logger: .silent, metrics: metrics, health: health,
+            now: { clock.now })
     }
 
     deinit { store.close() }

@@ -15,6 +15,9 @@ protocol RegistryStore: Sendable {
     /// - Returns: the first revocation, which stays.
     func revoke(_ certificate: RevocationCertificate, now: Date) async throws -> AgentRevocation?
 
+    /// Raises the agent's tier; nil without such an agent.
+    func verify(_ did: DID, as application: VerifiedApplication, now: Date) async throws -> AgentRecord?
+
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
     ///
     /// - Parameter limit: unused ones kept; above it the oldest go.
