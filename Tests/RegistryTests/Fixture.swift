@@ -14,6 +14,7 @@ final class Fixture: Sendable {
     let store: SQLiteRegistryStore
     let api: RegistryAPI
     let metrics = Metrics()
+    let logKey = Identity.generate()
 
     init(
         limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
@@ -23,9 +24,9 @@ final class Fixture: Sendable {
         store = try SQLiteRegistryStore(folder: folder.file("data"))
         let health = Health(metrics: metrics)
         health.becomeReady()
-        let clock = self.clock
+        let clock = self.clock, logKey = self.logKey
         api = RegistryAPI(
-            store: store, limits: limits, verifier: verifier, logger: .silent, metrics: metrics, health: health,
+            store: store, limits: limits, signer: logKey, verifier: verifier, logger: .silent, metrics: metrics, health: health,
             now: { clock.now })
     }
 

@@ -8,11 +8,11 @@ import Transport
 @testable import Registry
 
 struct VerificationTests {
-    private let keys = Mutex(TokenSigner.document([TokenSigner.first.published()]))
+    private let document = TokenSigner.document([TokenSigner.first.published()])
     private let signer = TokenSigner.first
 
     private func makeRegistry(fetch: (@Sendable () async throws -> [UInt8])? = nil) throws -> Fixture {
-        let document = keys.withLock { $0 }
+        let document = self.document
         return try Fixture(
             verifier: EntraVerifier(
                 audience: EntraClaims.audience, tenantID: EntraClaims.tenant,
@@ -115,7 +115,7 @@ struct VerificationTests {
 
     @Test func keysComeOverTheNetwork() async throws {
         let loop = try EventLoop(name: "issuer")
-        let document = keys.withLock { $0 }
+        let document = self.document
         let answers = Mutex<[Int]>([503, 200])
         let issuer = try await Server(
             loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0),

@@ -14,16 +14,19 @@ struct RegistryAPI: Sendable {
     let requestRates: TokenBuckets
     let prekeyRates: TokenBuckets
     let replays: ReplayWindow
+    /// Signs the log's heads.
+    let signer: Identity
     /// Nil where nobody can be verified.
     let verifier: EntraVerifier?
 
     init(
-        store: any RegistryStore, limits: RegistryLimits, verifier: EntraVerifier? = nil, logger: Logger,
+        store: any RegistryStore, limits: RegistryLimits, signer: Identity, verifier: EntraVerifier? = nil, logger: Logger,
         metrics: Metrics, health: Health,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
+        self.signer = signer
         self.verifier = verifier
         self.now = now
         self.logger = logger
@@ -94,6 +97,10 @@ struct RegistryAPI: Sendable {
         case .discovery: return try await discover(request)
         case .verification: return try await verify(request)
         case .oauthProviders: return .json(["providers": [String]()])
+        case .logHead: return try await logHead()
+        case .logEntries: return try await logEntries(request)
+        case .logProof: return try await logProof(request)
+        case .logConsistency: return try await logConsistency(request)
         case .oauthAuthorization: throw Refusal(status: 503, detail: "no OAuth provider is configured")
         }
     }

@@ -45,6 +45,13 @@ protocol RegistryStore: Sendable {
     /// Newest first; nil without a lineage.
     func homeHistory(of did: DID, limit: Int, offset: Int) async throws -> HomeHistory?
 
+    func logState() async throws -> LogState
+    func logPage(start: Int, limit: Int) async throws -> LogPage
+    /// Nil when nothing was ever said of it.
+    func logInclusion(of did: DID) async throws -> LogInclusion?
+    /// Nil for sizes that the log does not have.
+    func logConsistency(from: Int, to: Int) async throws -> LogConsistency?
+
     func close()
 }
 

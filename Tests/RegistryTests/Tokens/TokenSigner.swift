@@ -12,13 +12,17 @@ final class TokenSigner: @unchecked Sendable {
     static let first = TokenSigner(id: "key-1")
     static let second = TokenSigner(id: "key-2")
 
-    init(id: String, bits: Int32 = 2048) {
+    init(id: String, bits: Int = 2048) {
         self.id = id
         let context = EVP_PKEY_CTX_new_from_name(nil, "RSA", nil)
         defer { EVP_PKEY_CTX_free(context) }
         var key: OpaquePointer?
         precondition(EVP_PKEY_keygen_init(context) == 1)
-        precondition(EVP_PKEY_CTX_set_rsa_keygen_bits(context, bits) == 1)
+        var bits = bits
+        withUnsafeMutablePointer(to: &bits) { bits in
+            var parameters = [OSSL_PARAM_construct_size_t("bits", bits), OSSL_PARAM_construct_end()]
+            precondition(EVP_PKEY_CTX_set_params(context, &parameters) == 1)
+        }
         precondition(EVP_PKEY_generate(context, &key) == 1)
         self.key = key!
     }
