@@ -65,7 +65,9 @@ let package = Package(
         tests("Observability", []),
         tests("Storage", []),
         tests("Transport", []),
-        tests("MeshIdentity", [], resources: [.copy("Vectors")]),
+        .target(
+            name: "FuzzSupport", dependencies: ["MeshIdentity"], path: "Tests/FuzzSupport", swiftSettings: strict),
+        tests("MeshIdentity", ["FuzzSupport"], resources: [.copy("Vectors")]),
         tests("Relay", ["Transport", "MeshIdentity"]),
         tests("Registry", ["Transport", "MeshIdentity"]),
         tests("Sandboxes", ["Transport"]),

@@ -59,9 +59,11 @@ public final class NodeService: Sendable {
         try AtomicFile.makeFolder(configuration.dataFolder)
         lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
+        let environment = ProcessInfo.processInfo.environment
         let sealer = try KeySealers.standard(
-            folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)
-        let identity = try Keystore(folder: configuration.homeFolder, sealer: sealer).loadOrCreate()
+            folder: configuration.homeFolder, environment: environment, ask: configuration.askPassphrase)
+        let identity = try HomeIdentity.open(
+            folder: configuration.homeFolder, sealer: sealer, environment: environment, logger: logger)
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
@@ -123,7 +125,7 @@ public final class NodeService: Sendable {
 
     /// Starts everything and returns where the gateway listens.
     public func start() async throws -> Endpoint {
-        let moving = try await handoffs.beginRecovery()
+        let moving = try await handoffs.sandboxesUnderWay()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
@@ -138,6 +140,7 @@ public final class NodeService: Sendable {
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
         try await sandboxes.recover(except: moving)
+        try await handoffs.forgetUnpromisedMoves()
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket

@@ -52,12 +52,16 @@ public actor HandoffService {
 
     // MARK: Recovery
 
-    /// Forgets what other peers had only begun to bring; call it before anyone can reach this peer.
-    ///
-    /// - Returns: sandboxes whose move had not ended when this peer stopped; they are left to ``recover()``.
-    public func beginRecovery() async throws -> Set<String> {
+    /// Sandboxes whose move had not ended when this peer stopped; they are left to ``recover()``.
+    public func sandboxesUnderWay() async throws -> Set<String> {
+        let unfinished = try await services.journal.unfinished()
+        return Set(unfinished.filter { $0.role == .giver || $0.prepared != nil }.map(\.progress.sandbox))
+    }
+
+    /// Forgets what other peers had only begun to bring; call it when the sandboxes are known, before anyone
+    /// can reach this peer.
+    public func forgetUnpromisedMoves() async throws {
         await incoming.forgetUnpromised(try await services.journal.unfinished())
-        return Set(try await services.journal.unfinished().map(\.progress.sandbox))
     }
 
     /// Brings every move that a stop or crash interrupted to its end; call it once the mesh is connected.

@@ -27,11 +27,11 @@ actor IncomingMove {
     private var manifest: Manifest?
     /// What stands in the tree folder now.
     private var built: (manifest: Manifest, scan: ScanState)?
+    /// Where the tree is: beside the sandbox, and from the standby on its workspace.
+    private var place: String
     private var hasSeeded = false
     private var isOver = false
     private var lastStep = ContinuousClock.now
-
-    private var tree: String { folder + "/tree" }
 
     init(
         _ record: MoveRecord, sandbox: SandboxRecord, agent: Identity, folder: String, services: MoveServices
@@ -41,7 +41,8 @@ actor IncomingMove {
         self.agent = agent
         self.folder = folder
         self.services = services
-        try AtomicFile.makeFolder(folder + "/tree")
+        place = folder + "/tree"
+        try AtomicFile.makeFolder(place)
         store = try ChunkStore(folder: folder + "/chunks")
     }
 
@@ -71,6 +72,13 @@ actor IncomingMove {
         guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
         let encoded = pieces
         pieces = []
+        return SendManifest.Answer(missingChunks: try await read(encoded))
+    }
+
+    /// Takes a whole manifest.
+    ///
+    /// - Returns: how many of its chunks are not here.
+    private func read(_ encoded: [UInt8]) async throws -> Int {
         let (store, old, isFirst) = (self.store, oldWorkspace(), !hasSeeded)
         hasSeeded = true
         let (read, missing) = try await DiskWork.run {
@@ -82,7 +90,7 @@ actor IncomingMove {
         manifest = read
         record.progress.workspaceFiles = read.entries.count
         record.progress.workspaceBytes = Int(read.totalBytes)
-        return SendManifest.Answer(missingChunks: missing)
+        return missing
     }
 
     private func oldWorkspace() -> String? {
@@ -100,10 +108,14 @@ actor IncomingMove {
 
     func take(_ chunks: SendChunks) async throws {
         try checkOpen()
+        try await keep(chunks.chunks)
+    }
+
+    private func keep(_ chunks: [WireBytes]) async throws {
         let store = self.store
         let bytes = try await DiskWork.run {
             var bytes = 0
-            for chunk in chunks.chunks {
+            for chunk in chunks {
                 try store.put(chunk.bytes)
                 bytes += chunk.bytes.count
             }
@@ -116,8 +128,16 @@ actor IncomingMove {
 
     func build(_ request: BuildTree) async throws -> BuildTree.Answer {
         try checkOpen()
+        if let difference = request.difference {
+            guard difference.round == round + 1 else { throw Self.outOfOrder }
+            round = difference.round
+            try await keep(difference.chunks)
+            guard try await read(difference.manifest.bytes) == 0 else {
+                throw OperationFailure(.conflict, "chunks of the last difference are missing")
+            }
+        }
         guard let manifest else { throw Self.outOfOrder }
-        let (store, tree, built) = (self.store, self.tree, self.built)
+        let (store, tree, built) = (self.store, self.place, self.built)
         let scan = try await DiskWork.run {
             let restorer = WorkspaceRestorer()
             if let built {
@@ -139,8 +159,27 @@ actor IncomingMove {
             try await services.sandboxes.keepSecrets(
                 of: record.progress.sandbox, seed: agent.withSeed { [UInt8]($0) }, token: state.gatewayToken)
             try await services.journal.write(record)
+        } else {
+            await standBy()
         }
         return BuildTree.Answer(root: manifest.root.hex)
+    }
+
+    /// Puts the tree in the sandbox's place and readies all but the agent, while the agent still serves at the
+    /// giver: what is left to do while it is frozen takes little time. Without it the commit does all of this.
+    private func standBy() async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        guard place == folder + "/tree" else { return }
+        do {
+            if !driver.names().contains(name) { try await driver.create(sandbox.spec) }
+            let (tree, retired) = (place, folder + "/retired")
+            let workspace = try driver.folders(of: name).workspace
+            try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+            place = workspace
+            try await driver.prepare(name)
+        } catch {
+            services.logger.warn("no standby for a move", ["move": record.id, "error": "\(error)"])
+        }
     }
 
     /// Whether nothing was heard for long, and nothing was promised.

@@ -42,10 +42,15 @@ actor IncomingMoves {
                 hint: "pair again with --capabilities offload,handoff")
         }
         try await dropIdle()
+        // Its home offers the agent anew, so whatever it began before came to nothing.
+        try await check(offer, peer)
+        for old in try await services.journal.unfinished()
+        where old.role == .taker && old.lineage == offer.lineage && old.id != offer.id {
+            try await forget(old, because: "the giver began anew")
+        }
         guard moves.count < Self.maximumMoves else {
             throw OperationFailure(.unavailable, "too many moves are under way; try again later")
         }
-        try await check(offer, peer)
         let agent = Identity.generate()
         try await services.registry.register(
             agent, capabilities: ["kars-agent"], metadata: ["display_name": offer.spec.name])
@@ -150,12 +155,32 @@ actor IncomingMoves {
     /// Ends a move that did not come to be, with its copy and the key made for it.
     private func forget(_ record: MoveRecord, because reason: String) async throws {
         if let move = moves.removeValue(forKey: record.id) { await move.withdraw() }
+        await undoStandby(record)
         var record = record
         record.progress.phase = .aborted
         record.progress.error = reason
         try await services.journal.write(record)
         let folder = moveFolder(record.id)
         try? await DiskWork.run { try MoveFolder.remove(folder) }
+    }
+
+    /// Gives up what was readied for a move: the dormant copy is as it was, or gone if there was none.
+    private func undoStandby(_ record: MoveRecord) async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        let known = try? await services.sandboxes.record(name)
+        // Where the agent lives by now is not this move's to touch.
+        guard known?.home.key != services.identity.publicKey, driver.names().contains(name) else { return }
+        do {
+            try await driver.stop(name, grace: .zero)
+            if known == nil { return try await driver.remove(name) }
+            let (workspace, folder) = (try driver.folders(of: name).workspace, moveFolder(record.id))
+            _ = try await DiskWork.run {
+                try MoveFolder.revert(
+                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded")
+            }
+        } catch {
+            services.logger.warn("a standby was not undone", ["move": record.id, "error": "\(error)"])
+        }
     }
 
     /// The giver says that the commit is written; the registry has the last word.
@@ -209,6 +234,7 @@ actor IncomingMoves {
 
     private func install(_ record: MoveRecord, _ prepared: MoveRecord.Prepared) async throws -> String {
         let name = record.progress.sandbox
+        let started = ContinuousClock.now
         let (sandboxes, driver) = (services.sandboxes, services.sandboxes.driver)
         if !driver.names().contains(name) { try await driver.create(prepared.record.spec) }
         if try driver.state(of: name).isAlive, try await sandboxes.record(name).epoch < record.epoch {
@@ -218,7 +244,9 @@ actor IncomingMoves {
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
         try await sandboxes.save(prepared.record)
+        let installed = ContinuousClock.now
         try await sandboxes.run(name)
+        let ran = ContinuousClock.now
         let socket = try driver.gatewaySocket(of: name)
         let digest = try await services.hooks.digest(socket)
         services.gate.open(name, token: prepared.state.gatewayToken, route: .local(socket: socket))
@@ -229,7 +257,12 @@ actor IncomingMoves {
         await moves[record.id]?.finish()
         moves[record.id] = nil
         invitations[record.lineage] = nil
-        services.logger.info("took in", ["sandbox": name, "from": record.peer.did])
+        services.logger.info(
+            "took in",
+            [
+                "sandbox": name, "from": record.peer.did, "install_ms": (installed - started).milliseconds,
+                "start_ms": (ran - installed).milliseconds,
+            ])
         let folder = moveFolder(record.id)
         Task.detached { try? await DiskWork.run { try MoveFolder.remove(folder) } }
         return digest
