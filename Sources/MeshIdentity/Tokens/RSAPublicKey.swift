@@ -19,6 +19,10 @@ struct RSAPublicKey: Sendable, Equatable {
         self.exponent = exponent
     }
 
+    /// `EVP_PKEY_PUBLIC_KEY`, a macro that Swift does not see.
+    private static let selection =
+        OSSL_KEYMGMT_SELECT_DOMAIN_PARAMETERS | OSSL_KEYMGMT_SELECT_OTHER_PARAMETERS | OSSL_KEYMGMT_SELECT_PUBLIC_KEY
+
     /// Whether the owner of this key signed `message`.
     func isValid(signature: [UInt8], over message: [UInt8]) -> Bool {
         guard signature.count == modulus.count else { return false }
@@ -43,16 +47,18 @@ struct RSAPublicKey: Sendable, Equatable {
         var key: OpaquePointer?
         let made = modulus.withUnsafeMutableBufferPointer { modulus in
             exponent.withUnsafeMutableBufferPointer { exponent in
-                var parameters = [
-                    OSSL_PARAM_construct_BN("n", modulus.baseAddress, modulus.count),
-                    OSSL_PARAM_construct_BN("e", exponent.baseAddress, exponent.count),
-                    OSSL_PARAM_construct_end(),
-                ]
-                let selection =
-                    OSSL_KEYMGMT_SELECT_DOMAIN_PARAMETERS | OSSL_KEYMGMT_SELECT_OTHER_PARAMETERS
-                    | OSSL_KEYMGMT_SELECT_PUBLIC_KEY
-                return EVP_PKEY_fromdata_init(context) == 1
-                    && EVP_PKEY_fromdata(context, &key, selection, &parameters) == 1
+                // A parameter keeps the address of its name, so the names live as long as the call.
+                "n".withCString { modulusName in
+                    "e".withCString { exponentName in
+                        var parameters = [
+                            OSSL_PARAM_construct_BN(modulusName, modulus.baseAddress, modulus.count),
+                            OSSL_PARAM_construct_BN(exponentName, exponent.baseAddress, exponent.count),
+                            OSSL_PARAM_construct_end(),
+                        ]
+                        return EVP_PKEY_fromdata_init(context) == 1
+                            && EVP_PKEY_fromdata(context, &key, Self.selection, &parameters) == 1
+                    }
+                }
             }
         }
         guard made, let key else { return false }

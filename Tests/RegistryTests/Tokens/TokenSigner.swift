@@ -20,8 +20,10 @@ final class TokenSigner: @unchecked Sendable {
         precondition(EVP_PKEY_keygen_init(context) == 1)
         var bits = bits
         withUnsafeMutablePointer(to: &bits) { bits in
-            var parameters = [OSSL_PARAM_construct_size_t("bits", bits), OSSL_PARAM_construct_end()]
-            precondition(EVP_PKEY_CTX_set_params(context, &parameters) == 1)
+            "bits".withCString { name in
+                var parameters = [OSSL_PARAM_construct_size_t(name, bits), OSSL_PARAM_construct_end()]
+                precondition(EVP_PKEY_CTX_set_params(context, &parameters) == 1)
+            }
         }
         precondition(EVP_PKEY_generate(context, &key) == 1)
         self.key = key!
@@ -42,13 +44,16 @@ final class TokenSigner: @unchecked Sendable {
     private func number(_ name: String) -> String {
         var buffer = [UInt8](repeating: 0, count: 1024)
         let size = buffer.withUnsafeMutableBufferPointer { buffer in
-            var parameters = [
-                OSSL_PARAM_construct_BN(name, buffer.baseAddress, buffer.count), OSSL_PARAM_construct_end(),
-            ]
-            precondition(EVP_PKEY_get_params(key, &parameters) == 1)
-            return parameters[0].return_size
+            name.withCString { name in
+                var parameters = [
+                    OSSL_PARAM_construct_BN(name, buffer.baseAddress, buffer.count), OSSL_PARAM_construct_end(),
+                ]
+                precondition(EVP_PKEY_get_params(key, &parameters) == 1)
+                return parameters[0].return_size
+            }
         }
-        return Base64.encodeURL(Array(buffer.prefix(size).reversed()))
+        // OpenSSL fills the buffer, in the machine's byte order.
+        return Base64.encodeURL(Array(buffer.prefix(size).reversed().drop { $0 == 0 }))
     }
 
     func sign(_ message: [UInt8]) -> [UInt8] {
