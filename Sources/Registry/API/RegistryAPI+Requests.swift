@@ -38,7 +38,7 @@ extension RegistryAPI {
         return (limit, offset)
     }
 
-    private func number(
+    func number(
         _ name: String, _ range: ClosedRange<Int>, of request: HTTPRequest
     ) throws(Refusal) -> Int? {
         guard let text = request.queryValue(name) else { return nil }
