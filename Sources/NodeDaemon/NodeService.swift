@@ -61,13 +61,16 @@ public final class NodeService: Sendable {
         try AtomicFile.makeFolder(configuration.dataFolder)
         lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
+        let environment = ProcessInfo.processInfo.environment
         let sealer = try KeySealers.standard(
-            folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)
-        let identity = try Keystore(folder: configuration.homeFolder, sealer: sealer).loadOrCreate()
+            folder: configuration.homeFolder, environment: environment, ask: configuration.askPassphrase)
+        let identity = try HomeIdentity.open(
+            folder: configuration.homeFolder, sealer: sealer, environment: environment, logger: logger)
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
-        registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        let registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        self.registry = registry
         let pairings = PairingService(
             store: store, identity: identity, peerName: configuration.name,
             relayURL: configuration.relay.description, registryURL: configuration.registry.description,
@@ -89,10 +92,19 @@ public final class NodeService: Sendable {
         messages.attach(calls)
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, logger: logger,
-            policy: { peer, _ in
+            policy: { knock in
                 // Strangers get a session only while some token waits for one of them.
-                if await pairings.active(with: peer) != nil { return .accept }
-                return await pairings.hasPendingToken() ? .accept : .reject(reason: "policy_denied")
+                let isPaired = await pairings.active(with: knock.peer) != nil
+                if !isPaired, await !pairings.hasPendingToken() { return .reject(reason: "policy_denied") }
+                var rules = KnockRules(
+                    trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities))
+                if isPaired {
+                    // The pairing is the trust, and a paired peer's node signs its KNOCKs whole.
+                    rules.trustThreshold = 0
+                    rules.requiresBinding = true
+                }
+                guard let sender = try? await registry.agent(knock.peer.did) else { return .tryLater }
+                return rules.decide(knock, sender: sender)
             },
             onMessage: { calls.handle($1, from: $0) },
             onChange: { isConnected in
@@ -100,6 +112,7 @@ public final class NodeService: Sendable {
             })
         calls.attach(client)
         gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
+        gate.carryStreams(over: calls)
         let driver = try EmbeddedDriver(
             root: configuration.dataFolder + "/sandboxes", karsExecutable: configuration.karsExecutable,
             loop: loop, logger: logger)
@@ -131,7 +144,7 @@ public final class NodeService: Sendable {
                     return later
                 }
                 return await gate.handle(request)
-            })
+            }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
@@ -169,7 +182,7 @@ public final class NodeService: Sendable {
         while !Task.isCancelled {
             do {
                 try await registry.register(
-                    identity, capabilities: ["kars-peer", "offload", "pairing"],
+                    identity, capabilities: NodeConfiguration.capabilities,
                     metadata: ["display_name": configuration.name])
                 isRegistered.withLock { $0 = true }
                 try await client.start(

@@ -14,11 +14,14 @@ public struct RegistryConfiguration: Sendable {
     public var threads: Int
     /// Bounds on what strangers send.
     public var limits: RegistryLimits
+    /// Lets agents become `verified`; nil answers 503 to whoever tries.
+    public var entra: EntraSettings?
 
     /// One loop on loopback port 8080, without TLS, unless told otherwise.
     public init(
         endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 8080), dataFolder: String, tls: ServerTLS? = nil,
-        allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits()
+        allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits(),
+        entra: EntraSettings? = nil
     ) {
         self.endpoint = endpoint
         self.dataFolder = dataFolder
@@ -26,6 +29,7 @@ public struct RegistryConfiguration: Sendable {
         self.allowPlaintext = allowPlaintext
         self.threads = threads
         self.limits = limits
+        self.entra = entra
     }
 
     /// - Throws: ``RegistryError/plaintextBeyondLoopback(_:)``.

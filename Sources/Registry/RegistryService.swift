@@ -1,5 +1,6 @@
 import Dispatch
 import FoundationEssentials
+import MeshIdentity
 import Observability
 import Synchronization
 import Transport
@@ -18,7 +19,8 @@ public final class RegistryService: Sendable {
 
     private let configuration: RegistryConfiguration
     private let store: any RegistryStore
-    private let api: RegistryAPI
+    private let signer: Identity
+    private let metrics: Metrics
     private let logger: Logger
     private let health: Health
     private let state = Mutex(State.idle)
@@ -33,10 +35,11 @@ public final class RegistryService: Sendable {
         try configuration.validate()
         self.configuration = configuration
         self.logger = logger
+        self.metrics = metrics
         self.health = health
         store = try SQLiteRegistryStore(folder: configuration.dataFolder)
-        api = RegistryAPI(
-            store: store, limits: configuration.limits, logger: logger, metrics: metrics, health: health)
+        let keyFolder = configuration.dataFolder + "/log-key"
+        signer = try Keystore(folder: keyFolder, sealer: try KeySealers.machineKey(folder: keyFolder)).loadOrCreate()
     }
 
     /// Listens and returns where, with the port the kernel picked. A service starts once.
@@ -53,7 +56,10 @@ public final class RegistryService: Sendable {
             var limits = ServerLimits()
             // Twice the bound, so that a body a little too long gets an answer that says so in JSON.
             limits.maximumBodyBytes = 2 * configuration.limits.maximumBodyBytes
-            let api = self.api
+            let api = RegistryAPI(
+                store: store, limits: configuration.limits, signer: signer,
+                verifier: configuration.entra?.verifier(on: loops[0]),
+                logger: logger, metrics: metrics, health: health)
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })

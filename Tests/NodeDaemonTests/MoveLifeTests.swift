@@ -71,7 +71,8 @@ struct MoveLifeTests {
         _ = try await local.client.call(StartHandoff(sandboxName: "a", target: "cloud"))
         try await waitUntil("the home is written", within: .seconds(60)) {
             struct Home: Decodable { let epoch: Int }
-            return try JSONDecoder().decode(Home.self, from: Data(http.send(record).body)).epoch == 2
+            let answer = try await http.send(record)
+            return try JSONDecoder().decode(Home.self, from: Data(answer.body)).epoch == 2
         }
         await local.kill()
         try await waitUntil("the taker runs the agent", within: .seconds(30)) {

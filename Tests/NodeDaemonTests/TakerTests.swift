@@ -127,7 +127,7 @@ struct TakerTests {
             let first = giver.offer()
             let answer = try await world.incoming.take(first, from: giver.caller)
             try await world.copy(first.id, from: giver)
-            _ = try await world.incoming.build(BuildTree(id: first.id, state: giver.state()), from: giver.caller)
+            _ = try await world.incoming.build(BuildTree(id: first.id, state: giver.state(), difference: nil), from: giver.caller)
             let second = giver.offer()
             _ = try await world.incoming.take(second, from: giver.caller)
             #expect(try await world.services.journal.move(first.id)?.progress.phase == .aborted)
@@ -146,7 +146,7 @@ struct TakerTests {
             let offer = giver.offer()
             _ = try await world.incoming.take(offer, from: giver.caller)
             let (incoming, id) = (world.incoming, offer.id)
-            await Self.refused(.invalid) { try await incoming.build(BuildTree(id: id, state: nil), from: giver.caller) }
+            await Self.refused(.invalid) { try await incoming.build(BuildTree(id: id, state: nil, difference: nil), from: giver.caller) }
             await Self.refused(.invalid) { try await incoming.missing(ListMissing(id: id, limit: 1), from: giver.caller) }
             for (round, offset) in [(0, 1), (1, 5), (2, 0), (Int.max, 0), (-1, 0)] {
                 await Self.refused(.invalid) {
@@ -157,19 +157,19 @@ struct TakerTests {
             }
             let root = try await world.copy(id, from: giver)
             await Self.refused(.notFound) {
-                try await incoming.build(BuildTree(id: id, state: nil), from: stranger.caller)
+                try await incoming.build(BuildTree(id: id, state: nil, difference: nil), from: stranger.caller)
             }
             let built = await withTaskGroup(of: String?.self) { group in
                 for _ in 0..<4 {
                     group.addTask {
-                        try? await incoming.build(BuildTree(id: id, state: nil), from: giver.caller).root
+                        try? await incoming.build(BuildTree(id: id, state: nil, difference: nil), from: giver.caller).root
                     }
                 }
                 return await group.reduce(into: [String?]()) { $0.append($1) }
             }
             // Each that ran built all of it.
             #expect(built.contains(root) && built.allSatisfy { $0 == nil || $0 == root })
-            let promise = BuildTree(id: id, state: giver.state())
+            let promise = BuildTree(id: id, state: giver.state(), difference: nil)
             #expect(try await incoming.build(promise, from: giver.caller).root == root)
             await Self.refused(.invalid) { try await incoming.build(promise, from: giver.caller) }
         }
@@ -184,7 +184,7 @@ struct TakerTests {
                 try await world.copy(offer.id, from: giver)
                 let incoming = world.incoming
                 async let promise = try? incoming.build(
-                    BuildTree(id: offer.id, state: giver.state()), from: giver.caller)
+                    BuildTree(id: offer.id, state: giver.state(), difference: nil), from: giver.caller)
                 _ = try await incoming.cancel(CancelMove(id: offer.id), from: giver.caller)
                 _ = await promise
                 #expect(try await world.services.journal.move(offer.id)?.progress.phase == .aborted)
@@ -207,7 +207,7 @@ struct TakerTests {
             ]
             for state in states {
                 await Self.refused(.invalid, "bounds") {
-                    try await world.incoming.build(BuildTree(id: offer.id, state: state), from: giver.caller)
+                    try await world.incoming.build(BuildTree(id: offer.id, state: state, difference: nil), from: giver.caller)
                 }
             }
         }
@@ -219,7 +219,7 @@ struct TakerTests {
             let offer = giver.offer()
             _ = try await world.incoming.take(offer, from: giver.caller)
             let root = try await world.copy(offer.id, from: giver)
-            let promise = BuildTree(id: offer.id, state: giver.state())
+            let promise = BuildTree(id: offer.id, state: giver.state(), difference: nil)
             _ = try await world.incoming.build(promise, from: giver.caller)
             try await world.restart()
             // The giver did not hear the answer and asks again.
@@ -240,7 +240,7 @@ struct TakerTests {
             try await world.restart()
             #expect(world.moveFolders.isEmpty)
             await Self.refused(.notFound) {
-                try await world.incoming.build(BuildTree(id: offer.id, state: giver.state()), from: giver.caller)
+                try await world.incoming.build(BuildTree(id: offer.id, state: giver.state(), difference: nil), from: giver.caller)
             }
             try await waitUntil("the key is withdrawn") { try await world.registry.agent(answer.newKey.did) == nil }
             _ = try await world.incoming.take(giver.offer(), from: giver.caller)
@@ -255,7 +255,7 @@ struct TakerTests {
             try await world.copy(offer.id, from: giver)
             let commit = CommitMove(id: offer.id), cancel = CancelMove(id: offer.id)
             await Self.refused(.conflict, "not ready") { try await world.incoming.commit(commit, from: giver.caller) }
-            _ = try await world.incoming.build(BuildTree(id: offer.id, state: giver.state()), from: giver.caller)
+            _ = try await world.incoming.build(BuildTree(id: offer.id, state: giver.state(), difference: nil), from: giver.caller)
             await Self.refused(.conflict, "registry") { try await world.incoming.commit(commit, from: giver.caller) }
             try await world.writeHome(giver, answer)
             await Self.refused(.conflict, "committed") { try await world.incoming.cancel(cancel, from: giver.caller) }
@@ -273,7 +273,7 @@ struct TakerTests {
             try await world.services.sandboxes.keepSecrets(
                 of: "a", seed: giver.agent.withSeed { [UInt8]($0) }, token: "the-dormant-copys-token")
             _ = try await world.incoming.build(
-                BuildTree(id: offer.id, state: giver.state(token: token)), from: giver.caller)
+                BuildTree(id: offer.id, state: giver.state(token: token), difference: nil), from: giver.caller)
             #expect(try await world.services.sandboxes.token(of: "a") == "the-dormant-copys-token")
             #expect(try await world.services.journal.token(of: offer.id) == token)
             for file in ["node.db", "node.db-wal"] {

@@ -14,15 +14,20 @@ final class Fixture: Sendable {
     let store: SQLiteRegistryStore
     let api: RegistryAPI
     let metrics = Metrics()
+    let logKey = Identity.generate()
 
-    init(limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder()) throws {
+    init(
+        limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
+        verifier: EntraVerifier? = nil
+    ) throws {
         self.folder = folder
         store = try SQLiteRegistryStore(folder: folder.file("data"))
         let health = Health(metrics: metrics)
         health.becomeReady()
-        let clock = self.clock
+        let clock = self.clock, logKey = self.logKey
         api = RegistryAPI(
-            store: store, limits: limits, logger: .silent, metrics: metrics, health: health, now: { clock.now })
+            store: store, limits: limits, signer: logKey, verifier: verifier, logger: .silent, metrics: metrics, health: health,
+            now: { clock.now })
     }
 
     deinit { store.close() }

@@ -53,18 +53,34 @@ public actor HandoffService {
             else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
             return try await gate.answer(request)
         }
+        table.register(OpenStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller,
+                try await sandboxes.record(request.agent).formerHomes.contains(peer.did)
+            else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
+            try await gate.answer(request, from: peer)
+            return Done()
+        }
+        // Both find only streams between the caller and this peer.
+        table.register(SendOnStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            try await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
+        table.register(CloseStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
     }
 
     // MARK: Recovery
 
-    /// Forgets what other peers had only begun to bring, and lets go of agents that the registry says live
-    /// elsewhere; call it before anyone can reach this peer.
+    /// Lets go of agents that the registry says live elsewhere; call it before the sandboxes are taken up.
     ///
     /// - Returns: sandboxes whose move had not ended when this peer stopped; they are left to ``recover()``.
     public func beginRecovery() async throws -> Set<String> {
         try await services.journal.prune()
-        await incoming.beginRecovery(try await services.journal.unfinished())
-        let unfinished = try await services.journal.unfinished()
+        let unfinished = try await services.journal.unfinished().filter { $0.role == .giver || $0.prepared != nil }
         for record in unfinished where record.role == .giver {
             try? await services.sandboxes.beginChange(of: record.progress.sandbox)
         }
@@ -76,11 +92,15 @@ public actor HandoffService {
         return moving
     }
 
-    /// Brings every move that a stop or crash interrupted to its end, each on its own; call it once the sandboxes
-    /// are taken up. Whatever needs relay or registry is tried until they are there.
+    /// Forgets what other peers had only begun to bring, and brings every other move that a stop or crash
+    /// interrupted to its end, each on its own; call it once the sandboxes are taken up and before anyone can reach
+    /// this peer. Whatever needs relay or registry is tried until they are there.
     public func recover() async {
         let unfinished: [MoveRecord]
-        do { unfinished = try await services.journal.unfinished() } catch {
+        do {
+            await incoming.beginRecovery(try await services.journal.unfinished())
+            unfinished = try await services.journal.unfinished()
+        } catch {
             return services.logger.error("interrupted moves cannot be read", ["error": "\(error)"])
         }
         for record in unfinished {

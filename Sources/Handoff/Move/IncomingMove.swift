@@ -30,6 +30,8 @@ actor IncomingMove {
     private var manifest: Manifest?
     /// What stands in the tree folder now.
     private var built: (manifest: Manifest, scan: ScanState)?
+    /// Where the tree is: beside the sandbox, and from the standby on its workspace.
+    private var place: String
     private var hasSeeded = false
     private var isOver = false
     /// Steps that run now; while one of them needs the tree or the manifest for itself, it is alone.
@@ -37,8 +39,6 @@ actor IncomingMove {
     private var isAlone = false
     private var ended: [CheckedContinuation<Void, Never>] = []
     private var lastStep = ContinuousClock.now
-
-    private var tree: String { folder + "/tree" }
 
     init(
         _ record: MoveRecord, sandbox: SandboxRecord, agent: Identity, folder: String, services: MoveServices
@@ -48,7 +48,8 @@ actor IncomingMove {
         self.agent = agent
         self.folder = folder
         self.services = services
-        try AtomicFile.makeFolder(folder + "/tree")
+        place = folder + "/tree"
+        try AtomicFile.makeFolder(place)
         store = try ChunkStore(folder: folder + "/chunks")
     }
 
@@ -101,14 +102,16 @@ actor IncomingMove {
             }
             pieces += piece.data.bytes
             guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
-            return SendManifest.Answer(missingChunks: try await readManifest())
+            let encoded = pieces
+            pieces = []
+            return SendManifest.Answer(missingChunks: try await read(encoded))
         }
     }
 
-    /// - Returns: how many of its chunks are missing.
-    private func readManifest() async throws -> Int {
-        let encoded = pieces
-        pieces = []
+    /// Takes a whole manifest.
+    ///
+    /// - Returns: how many of its chunks are not here.
+    private func read(_ encoded: [UInt8]) async throws -> Int {
         let (store, old, isFirst) = (self.store, oldWorkspace(), !hasSeeded)
         hasSeeded = true
         let (read, missing) = try await DiskWork.run {
@@ -138,40 +141,54 @@ actor IncomingMove {
     }
 
     func take(_ chunks: SendChunks) async throws {
-        try await step(alone: false) {
-            let (store, folder) = (self.store, self.folder)
-            let bytes = try await DiskWork.run {
-                // What was offered and what comes need not be the same: the disk's reserve is kept either way.
-                let reserve = WorkspaceLimits().reservedFreeBytes
-                let free = try WorkspaceRestorer.freeBytes(at: folder)
-                let bytes = chunks.chunks.reduce(0) { $0 + $1.bytes.count }
-                guard free >= reserve, UInt64(bytes) <= free - reserve else {
-                    throw WorkspaceError.diskFull(path: folder, needed: UInt64(bytes), free: free)
-                }
-                for chunk in chunks.chunks { try store.put(chunk.bytes) }
-                return bytes
+        try await step(alone: false) { try await keep(chunks.chunks) }
+    }
+
+    private func keep(_ chunks: [WireBytes]) async throws {
+        let (store, folder) = (self.store, self.folder)
+        let bytes = try await DiskWork.run {
+            // What was offered and what comes need not be the same: the disk's reserve is kept either way.
+            let reserve = WorkspaceLimits().reservedFreeBytes
+            let free = try WorkspaceRestorer.freeBytes(at: folder)
+            let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
+            guard free >= reserve, UInt64(bytes) <= free - reserve else {
+                throw WorkspaceError.diskFull(path: folder, needed: UInt64(bytes), free: free)
             }
-            record.progress.movedBytes += bytes
+            for chunk in chunks { try store.put(chunk.bytes) }
+            return bytes
         }
+        record.progress.movedBytes += bytes
     }
 
     // MARK: Building
 
     func build(_ request: BuildTree) async throws -> BuildTree.Answer {
         try await step(alone: true) {
-            guard let manifest else { throw Self.outOfOrder }
             guard request.state?.isSane ?? true else {
                 throw OperationFailure(.invalid, "the agent's state is beyond its bounds")
             }
+            if let difference = request.difference { try await take(difference) }
+            guard let manifest else { throw Self.outOfOrder }
             try await buildTree(manifest)
             record.progress.root = manifest.root.hex
-            if let state = request.state { try await promise(state) }
+            if let state = request.state { try await promise(state) } else { await standBy() }
             return BuildTree.Answer(root: manifest.root.hex)
         }
     }
 
+    private func take(_ difference: BuildTree.Difference) async throws {
+        guard difference.round == round + 1, difference.round <= Self.maximumRounds else { throw Self.outOfOrder }
+        round = difference.round
+        manifest = nil
+        pieces = []
+        try await keep(difference.chunks)
+        guard try await read(difference.manifest.bytes) == 0 else {
+            throw OperationFailure(.conflict, "chunks of the last difference are missing")
+        }
+    }
+
     private func buildTree(_ manifest: Manifest) async throws {
-        let (store, tree, built) = (self.store, self.tree, self.built)
+        let (store, tree, built) = (self.store, self.place, self.built)
         // A failure empties the folder.
         self.built = nil
         let scan = try await DiskWork.run {
@@ -186,6 +203,23 @@ actor IncomingMove {
         self.built = (manifest, scan)
     }
 
+    /// Puts the tree in the sandbox's place and readies all but the agent, while the agent still serves at the
+    /// giver: what is left to do while it is frozen takes little time. Without it the commit does all of this.
+    private func standBy() async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        guard place == folder + "/tree", !isOver else { return }
+        do {
+            if !driver.names().contains(name) { try await driver.create(sandbox.spec) }
+            let (tree, retired) = (place, folder + "/retired")
+            let workspace = try driver.folders(of: name).workspace
+            try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+            place = workspace
+            try await driver.prepare(name)
+        } catch {
+            services.logger.warn("no standby for a move", ["move": record.id, "error": "\(error)"])
+        }
+    }
+
     /// From here on the copy is kept until the registry, or the giver, has spoken.
     private func promise(_ state: MovedState) async throws {
         var home = sandbox
@@ -195,10 +229,11 @@ actor IncomingMove {
         promised.progress.phase = .freezing
         promised.progress.digestBefore = state.digest
         promised.prepared = home
-        try await services.journal.keepToken(state.gatewayToken, of: record.id)
-        guard !isOver else { throw Self.outOfOrder }
-        // Promised only when that is on disk.
-        try await services.journal.write(promised)
+        // Promised only when both are on disk; they share a commit there.
+        let (journal, row) = (services.journal, promised)
+        async let token: Void = journal.keepToken(state.gatewayToken, of: row.id)
+        async let written: Void = journal.write(row)
+        _ = try await (token, written)
         guard !isOver else { throw Self.outOfOrder }
         record = promised
     }

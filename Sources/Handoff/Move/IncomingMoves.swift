@@ -224,6 +224,7 @@ actor IncomingMoves {
     /// Ends a move that did not come to be, with its copy and the key made for it.
     private func forget(_ record: MoveRecord, because reason: String) async throws {
         if let move = moves[record.id] { await move.finish() }
+        await undoStandby(record)
         var record = record
         record.progress.phase = .aborted
         record.progress.error = reason
@@ -236,6 +237,28 @@ actor IncomingMoves {
         await release(record.id)
         services.logger.info("a move came to nothing", ["move": record.id, "reason": reason])
         Task { await self.withdrawKey(of: record.id) }
+    }
+
+    /// Gives up what was readied for a move: the dormant copy is as it was, or gone if there was none.
+    private func undoStandby(_ record: MoveRecord) async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        // A move that was never offered has readied nothing; one with the same name may have.
+        guard record.newAgent != nil, !reserved.contains(where: { $0.value == name && $0.key != record.id })
+        else { return }
+        let known = try? await services.sandboxes.record(name)
+        // Where the agent lives by now is not this move's to touch.
+        guard known?.home.key != services.identity.publicKey, driver.names().contains(name) else { return }
+        do {
+            try await driver.stop(name, grace: .zero)
+            if known == nil { return try await driver.remove(name) }
+            let (workspace, folder) = (try driver.folders(of: name).workspace, moveFolder(record.id))
+            _ = try await DiskWork.run {
+                try MoveFolder.revert(
+                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded")
+            }
+        } catch {
+            services.logger.warn("a standby was not undone", ["move": record.id, "error": "\(error)"])
+        }
     }
 
     private func release(_ id: String) async {
@@ -322,8 +345,10 @@ actor IncomingMoves {
         let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
-        try await sandboxes.keepSecrets(of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
-        try await sandboxes.save(prepared)
+        async let secrets: Void = sandboxes.keepSecrets(
+            of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
+        async let saved: Void = sandboxes.save(prepared)
+        _ = try await (secrets, saved)
         let installed = ContinuousClock.now
         try await sandboxes.run(name)
         let ran = ContinuousClock.now

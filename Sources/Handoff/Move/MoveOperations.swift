@@ -84,6 +84,16 @@ struct BuildTree: PeerOperation {
     /// With the last, frozen manifest: what else makes the agent whole. From here on the taker keeps the copy
     /// until the registry or the giver has spoken.
     let state: MovedState?
+    /// A small last difference, which spares the frozen agent the round trips of manifest and chunks.
+    let difference: Difference?
+
+    /// A manifest and the chunks that the taker lacks for it.
+    struct Difference: Codable, Sendable {
+        /// As in ``SendManifest``.
+        let round: Int
+        let manifest: WireBytes
+        let chunks: [WireBytes]
+    }
 
     struct Answer: Codable, Sendable {
         /// The Merkle root of the tree as read back from the disk.

@@ -20,6 +20,8 @@ actor OutgoingMove {
     private static let manifestPieceBytes = 192 << 10
     /// Longest time between the first held request and the commit; shorter than a request is held.
     private static let frozenLimit = GateLimits().holdTime - .seconds(5)
+    /// A last difference up to this size goes in one message; two layers of base64 keep it below a frame's bound.
+    private static let differenceBytes = 384 << 10
 
     private let services: MoveServices
     private let sender: ChunkSender
@@ -34,6 +36,8 @@ actor OutgoingMove {
     private var lastStep: ContinuousClock.Instant?
     private var round = 0
     private var scan: ScanState?
+    /// Chunks the taker is known to have.
+    private var known: Set<ChunkID> = []
 
     init(_ record: MoveRecord, services: MoveServices) {
         self.record = record
@@ -149,7 +153,7 @@ actor OutgoingMove {
             if sent <= Self.smallRoundBytes { break }
         }
         try checkAborted()
-        _ = try await services.calls.call(BuildTree(id: record.id, state: nil), of: record.peer)
+        _ = try await services.calls.call(BuildTree(id: record.id, state: nil, difference: nil), of: record.peer)
         try checkAborted()
     }
 
@@ -157,24 +161,63 @@ actor OutgoingMove {
     ///
     /// - Returns: bytes of chunks sent.
     private func sendRound(_ mode: WorkspaceScanner.Mode) async throws -> Int {
+        let (manifest, reader) = try await look(mode)
+        return try await sendRound(manifest, reader, isExact: mode == .frozen)
+    }
+
+    private func sendRound(_ manifest: Manifest, _ reader: ChunkReader, isExact: Bool) async throws -> Int {
+        let missing = try await send(manifest.encoded())
+        guard missing > 0 else {
+            known = manifest.chunkIDs
+            return 0
+        }
+        let (sent, skipped) = try await sender.sendMissing(from: reader, isExact: isExact) { [self] in
+            try await checkAborted()
+        }
+        known = manifest.chunkIDs.subtracting(skipped)
+        record.progress.movedBytes += sent
+        return sent
+    }
+
+    /// Scans the workspace for a new round.
+    private func look(_ mode: WorkspaceScanner.Mode) async throws -> (Manifest, ChunkReader) {
         let workspace = try services.sandboxes.driver.folders(of: name).workspace
         let previous = scan
-        let (manifest, state) = try await DiskWork.run {
-            try WorkspaceScanner(root: workspace).scan(previous: previous, mode: mode)
+        let (manifest, state, reader) = try await DiskWork.run {
+            let (manifest, state) = try WorkspaceScanner(root: workspace).scan(previous: previous, mode: mode)
+            return (manifest, state, try ChunkReader(root: workspace, state: state))
         }
         scan = state
         round += 1
         record.progress.workspaceFiles = manifest.entries.count
         record.progress.workspaceBytes = Int(manifest.totalBytes)
         record.progress.root = manifest.root.hex
-        let missing = try await send(manifest.encoded())
-        guard missing > 0 else { return 0 }
-        let reader = try await DiskWork.run { try ChunkReader(root: workspace, state: state) }
-        let sent = try await sender.sendMissing(from: reader, isExact: mode == .frozen) { [self] in
-            try await checkAborted()
+        return (manifest, reader)
+    }
+
+    /// The last difference as one message, or nil when it is too large for one.
+    private func smallDifference(
+        _ manifest: Manifest, _ reader: ChunkReader
+    ) async throws -> BuildTree.Difference? {
+        let encoded = manifest.encoded()
+        let lacking = manifest.chunkIDs.subtracting(known)
+        guard encoded.count + lacking.count * ChunkStore.maximumChunkBytes <= Self.differenceBytes
+            || encoded.count + lacking.count <= Self.differenceBytes / 4
+        else { return nil }
+        let chunks = try await DiskWork.run { () throws -> [WireBytes]? in
+            var chunks: [WireBytes] = []
+            var bytes = encoded.count
+            for id in lacking {
+                let chunk = try reader.readChunk(id)
+                bytes += chunk.count
+                guard bytes <= Self.differenceBytes else { return nil }
+                chunks.append(WireBytes(chunk))
+            }
+            return chunks
         }
-        record.progress.movedBytes += sent
-        return sent
+        guard let chunks else { return nil }
+        record.progress.movedBytes += chunks.reduce(0) { $0 + $1.bytes.count }
+        return BuildTree.Difference(round: round, manifest: WireBytes(encoded), chunks: chunks)
     }
 
     private func send(_ manifest: [UInt8]) async throws -> Int {
@@ -207,11 +250,10 @@ actor OutgoingMove {
         stepDone("hold")
         let driver = services.sandboxes.driver
         record.progress.digestBefore = try await services.hooks.freeze(try driver.gatewaySocket(of: name))
+        await services.gate.settle(name)
         try await driver.freeze(name)
         stepDone("freeze")
         try checkAborted()
-        _ = try await sendRound(.frozen)
-        stepDone("difference")
     }
 
     private func prepare(_ offer: OfferMove.Answer) async throws {
@@ -223,8 +265,13 @@ actor OutgoingMove {
             formerHomes: Array(
                 (sandbox.formerHomes.filter { $0 != record.peer.did && $0 != me } + [me])
                     .suffix(MovedState.maximumFormerHomes)))
+        let (manifest, reader) = try await look(.frozen)
+        stepDone("scan")
+        let difference = try await smallDifference(manifest, reader)
+        if difference == nil { _ = try await sendRound(manifest, reader, isExact: true) }
+        stepDone("difference")
         let answer = try await services.calls.call(
-            BuildTree(id: record.id, state: state), of: record.peer)
+            BuildTree(id: record.id, state: state, difference: difference), of: record.peer)
         guard answer.root == record.progress.root else {
             throw OperationFailure(.failed, "the taker's copy differs: its root is \(answer.root)")
         }
@@ -325,8 +372,8 @@ actor OutgoingMove {
     /// The taker is the home: it starts the agent, this gate sends on what it held.
     private func handOver() async {
         record.progress.phase = .starting
-        await writeUntilStored()
-        await relinquish()
+        // Beside the taker's start; a crash before it is stored repeats the commit, which changes nothing.
+        async let relinquished: Void = relinquish()
         while true {
             do {
                 let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
@@ -344,6 +391,7 @@ actor OutgoingMove {
                 try? await Task.sleep(for: .seconds(1))
             }
         }
+        await relinquished
         releaseToTaker()
         if let digest = record.progress.digestAfter, digest != record.progress.digestBefore {
             services.logger.error("the agent's state changed in the move", ["move": record.id])
@@ -365,6 +413,7 @@ actor OutgoingMove {
 
     /// The sandbox's record names the new home; durable before any request is sent on.
     private func relinquish() async {
+        await writeUntilStored()
         while true {
             do {
                 var sandbox = try await services.sandboxes.record(name)

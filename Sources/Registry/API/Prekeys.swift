@@ -33,6 +33,7 @@ extension RegistryAPI {
 
     func fetchPrekeys(_ did: String, _ request: HTTPRequest) async throws -> HTTPResponse {
         let agent = try await registered(did)
+        guard agent.revocation == nil else { throw Refusal.missing("this agent's key is revoked") }
         if let successor = agent.successor {
             throw Refusal.missing("this agent was succeeded by \(successor)")
         }

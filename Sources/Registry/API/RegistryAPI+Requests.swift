@@ -38,7 +38,7 @@ extension RegistryAPI {
         return (limit, offset)
     }
 
-    private func number(
+    func number(
         _ name: String, _ range: ClosedRange<Int>, of request: HTTPRequest
     ) throws(Refusal) -> Int? {
         guard let text = request.queryValue(name) else { return nil }
@@ -71,6 +71,7 @@ extension RegistryAPI {
         guard let agent = try await store.agent(proof.did) else {
             throw Refusal.unproven("the DID of the Authorization header is not registered")
         }
+        guard agent.revocation == nil else { throw Refusal.unproven("the key of the Authorization header is revoked") }
         do {
             try proof.verify(key: agent.key, now: now())
         } catch {

@@ -14,13 +14,20 @@ struct RegistryAPI: Sendable {
     let requestRates: TokenBuckets
     let prekeyRates: TokenBuckets
     let replays: ReplayWindow
+    /// Signs the log's heads.
+    let signer: Identity
+    /// Nil where nobody can be verified.
+    let verifier: EntraVerifier?
 
     init(
-        store: any RegistryStore, limits: RegistryLimits, logger: Logger, metrics: Metrics, health: Health,
+        store: any RegistryStore, limits: RegistryLimits, signer: Identity, verifier: EntraVerifier? = nil, logger: Logger,
+        metrics: Metrics, health: Health,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
+        self.signer = signer
+        self.verifier = verifier
         self.now = now
         self.logger = logger
         self.health = health
@@ -83,12 +90,17 @@ struct RegistryAPI: Sendable {
         case .presence(let did): return try await presence(of: did)
         case .heartbeat(let did): return try await heartbeat(of: did, request)
         case .reputation(let did): return try await rate(did, request)
+        case .revocation(let did): return try await revoke(did, request)
         case .sessionReputation: return try await rateSession(request)
         case .home(let did): return isGet ? try await home(of: did) : try await move(did, request)
         case .homeHistory(let did): return try await homeHistory(of: did, request)
         case .discovery: return try await discover(request)
-        case .verification: throw Refusal(status: 503, detail: "identity verification is not configured")
+        case .verification: return try await verify(request)
         case .oauthProviders: return .json(["providers": [String]()])
+        case .logHead: return try await logHead()
+        case .logEntries: return try await logEntries(request)
+        case .logProof: return try await logProof(request)
+        case .logConsistency: return try await logConsistency(request)
         case .oauthAuthorization: throw Refusal(status: 503, detail: "no OAuth provider is configured")
         }
     }
@@ -97,9 +109,9 @@ struct RegistryAPI: Sendable {
         struct Summary: Encodable {
             let status: String
             let service = "agentmesh-registry"
-            let entra_verify_enabled = false
+            let entra_verify_enabled: Bool
         }
         let isReady = health.isReady
-        return .json(Summary(status: isReady ? "ok" : "unavailable"), status: isReady ? 200 : 503)
+        return .json(Summary(status: isReady ? "ok" : "unavailable", entra_verify_enabled: verifier != nil), status: isReady ? 200 : 503)
     }
 }

@@ -73,6 +73,31 @@ enum RegistrySchema {
                 updated_at INTEGER NOT NULL,
                 PRIMARY KEY (root, epoch)
             ) WITHOUT ROWID;
-            """)
+            """),
+        Migration(
+            2,
+            """
+            ALTER TABLE agent ADD COLUMN revoked_at INTEGER;
+            ALTER TABLE agent ADD COLUMN revocation TEXT;
+            """),
+        Migration(
+            3,
+            """
+            CREATE TABLE log_entry (
+                position INTEGER PRIMARY KEY,
+                leaf TEXT NOT NULL
+            );
+            CREATE TABLE log_node (
+                level INTEGER NOT NULL,
+                position INTEGER NOT NULL,
+                hash BLOB NOT NULL,
+                PRIMARY KEY (level, position)
+            ) WITHOUT ROWID;
+            CREATE TABLE log_subject (
+                did BLOB NOT NULL,
+                position INTEGER NOT NULL,
+                PRIMARY KEY (did, position)
+            ) WITHOUT ROWID;
+            """),
     ]
 }

@@ -10,6 +10,14 @@ protocol RegistryStore: Sendable {
     /// Removes the agent and its prekeys; its lineage stays. False when there was none.
     func removeAgent(_ did: DID) async throws -> Bool
 
+    /// Notes that the key is revoked and removes its prekeys; nil without such an agent.
+    ///
+    /// - Returns: the first revocation, which stays.
+    func revoke(_ certificate: RevocationCertificate, now: Date) async throws -> AgentRevocation?
+
+    /// Raises the agent's tier; nil without such an agent.
+    func verify(_ did: DID, as application: VerifiedApplication, now: Date) async throws -> AgentRecord?
+
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
     ///
     /// - Parameter limit: unused ones kept; above it the oldest go.
@@ -36,6 +44,13 @@ protocol RegistryStore: Sendable {
     func write(_ write: HomeWrite, now: Date, keeping limit: Int) async throws -> HomeWriteOutcome
     /// Newest first; nil without a lineage.
     func homeHistory(of did: DID, limit: Int, offset: Int) async throws -> HomeHistory?
+
+    func logState() async throws -> LogState
+    func logPage(start: Int, limit: Int) async throws -> LogPage
+    /// Nil when nothing was ever said of it.
+    func logInclusion(of did: DID) async throws -> LogInclusion?
+    /// Nil for sizes that the log does not have.
+    func logConsistency(from: Int, to: Int) async throws -> LogConsistency?
 
     func close()
 }

@@ -1,0 +1,19 @@
+import FoundationEssentials
+import MeshIdentity
+import Storage
+
+extension SQLiteRegistryStore {
+    func verify(_ did: DID, as application: VerifiedApplication, now: Date) async throws -> AgentRecord? {
+        try await database.write { connection in
+            guard let agent = try Self.agentRow(of: did, on: connection) else { return nil }
+            try connection.execute(
+                """
+                UPDATE agent SET tier = ?, verified_app_id = ?, verified_tenant_id = ?, verified_at = ? WHERE id = ?
+                """,
+                .text(AgentRecord.verifiedTier), .text(application.appID), .text(application.tenantID),
+                now.milliseconds, .integer(agent.id))
+            return try connection.first(
+                "SELECT \(Self.agentColumns) FROM agent a WHERE a.id = ?", .integer(agent.id), row: Self.record)
+        }
+    }
+}
