@@ -13,13 +13,17 @@ struct MoveLifeTests {
         let (local, cloud) = try await mesh.pairedPeers()
         _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
         _ = try await local.chat("one", with: "a")
-        try FailureTests.fill(local.home, agent: "a", megabytes: 32)
+        try FailureTests.fill(local.home, agent: "a", megabytes: 6)
         _ = try await local.client.call(StartHandoff(sandboxName: "a", target: "cloud"))
+        let moves = cloud.home + "/node/moves"
+        try await waitUntil("the taker has taken up the move") {
+            (try? FileManager.default.contentsOfDirectory(atPath: moves))?.isEmpty == false
+        }
         let aborted = try await local.client.call(AbortHandoff(sandboxName: "a"))
         #expect(aborted.phase == .aborted && aborted.error?.contains("operator") == true)
         #expect(try await local.chat("two", with: "a").remembered.previous == "one")
         try await waitUntil("the taker forgets") {
-            try FileManager.default.contentsOfDirectory(atPath: cloud.home + "/node/moves").isEmpty
+            try FileManager.default.contentsOfDirectory(atPath: moves).isEmpty
         }
         #expect(try await cloud.client.call(ListSandboxes()).isEmpty)
         #expect(try await local.handoff("a", to: "cloud").phase == .complete)
@@ -35,7 +39,7 @@ struct MoveLifeTests {
         let mesh = try await MeshFixture()
         let (local, cloud) = try await mesh.pairedPeers()
         _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
-        try FailureTests.fill(local.home, agent: "a", megabytes: 16)
+        try FailureTests.fill(local.home, agent: "a", megabytes: 3)
         let started = await withTaskGroup(of: Bool.self) { group in
             for _ in 1...4 {
                 group.addTask {

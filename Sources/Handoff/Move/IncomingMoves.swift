@@ -345,6 +345,11 @@ actor IncomingMoves {
         let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+        if await !sandboxes.isKnown(name) {
+            // From here clients can know the token: what they ask before the agent is there waits.
+            services.gate.open(name, token: token, route: .stopped)
+            _ = await services.gate.hold(name)
+        }
         async let secrets: Void = sandboxes.keepSecrets(
             of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
         async let saved: Void = sandboxes.save(prepared)
