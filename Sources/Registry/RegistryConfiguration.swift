@@ -16,12 +16,14 @@ public struct RegistryConfiguration: Sendable {
     public var limits: RegistryLimits
     /// Lets agents become `verified`; nil answers 503 to whoever tries.
     public var entra: EntraSettings?
+    /// Where people may sign in; nil offers no provider.
+    public var oauth: OAuthSettings?
 
     /// One loop on loopback port 8080, without TLS, unless told otherwise.
     public init(
         endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 8080), dataFolder: String, tls: ServerTLS? = nil,
         allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits(),
-        entra: EntraSettings? = nil
+        entra: EntraSettings? = nil, oauth: OAuthSettings? = nil
     ) {
         self.endpoint = endpoint
         self.dataFolder = dataFolder
@@ -30,6 +32,7 @@ public struct RegistryConfiguration: Sendable {
         self.threads = threads
         self.limits = limits
         self.entra = entra
+        self.oauth = oauth
     }
 
     /// - Throws: ``RegistryError/plaintextBeyondLoopback(_:)``.

@@ -9,6 +9,8 @@ public struct RegistryLimits: Sendable {
     /// One-time prekeys that one address may take of one agent at once; beyond it bundles come without one, so that
     /// nobody can use up an agent's supply and yet everybody can reach it.
     public var prekeyBurst = 10.0
+    /// People who may be signing in at one time; beyond it the answer is 503.
+    public var maximumSignIns = 10_000
     /// Time after which an address may take one more.
     public var prekeyRefillInterval: Duration = .seconds(60)
     /// Addresses whose rates are remembered.

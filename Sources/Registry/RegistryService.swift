@@ -59,7 +59,9 @@ public final class RegistryService: Sendable {
             let api = RegistryAPI(
                 store: store, limits: configuration.limits, signer: signer,
                 verifier: configuration.entra?.verifier(on: loops[0]),
-                logger: logger, metrics: metrics, health: health)
+                oauth: configuration.oauth.map { settings in
+                    settings.providers.map { OAuthClient($0, publicURL: settings.publicURL, loop: loops[0]) }
+                } ?? [], logger: logger, metrics: metrics, health: health)
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })

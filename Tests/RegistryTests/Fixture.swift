@@ -18,7 +18,7 @@ final class Fixture: Sendable {
 
     init(
         limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
-        verifier: EntraVerifier? = nil
+        verifier: EntraVerifier? = nil, oauth: [OAuthClient] = []
     ) throws {
         self.folder = folder
         store = try SQLiteRegistryStore(folder: folder.file("data"))
@@ -26,7 +26,7 @@ final class Fixture: Sendable {
         health.becomeReady()
         let clock = self.clock, logKey = self.logKey
         api = RegistryAPI(
-            store: store, limits: limits, signer: logKey, verifier: verifier, logger: .silent, metrics: metrics, health: health,
+            store: store, limits: limits, signer: logKey, verifier: verifier, oauth: oauth, logger: .silent, metrics: metrics, health: health,
             now: { clock.now })
     }
 

@@ -18,16 +18,21 @@ struct RegistryAPI: Sendable {
     let signer: Identity
     /// Nil where nobody can be verified.
     let verifier: EntraVerifier?
+    /// Where people may sign in.
+    let oauth: [OAuthClient]
+    let signIns: SignIns
 
     init(
-        store: any RegistryStore, limits: RegistryLimits, signer: Identity, verifier: EntraVerifier? = nil, logger: Logger,
-        metrics: Metrics, health: Health,
+        store: any RegistryStore, limits: RegistryLimits, signer: Identity, verifier: EntraVerifier? = nil,
+        oauth: [OAuthClient] = [], logger: Logger, metrics: Metrics, health: Health,
         now: @escaping @Sendable () -> Date = { Date() }
     ) {
         self.store = store
         self.limits = limits
         self.signer = signer
         self.verifier = verifier
+        self.oauth = oauth
+        signIns = SignIns(limit: limits.maximumSignIns)
         self.now = now
         self.logger = logger
         self.health = health
@@ -96,12 +101,14 @@ struct RegistryAPI: Sendable {
         case .homeHistory(let did): return try await homeHistory(of: did, request)
         case .discovery: return try await discover(request)
         case .verification: return try await verify(request)
-        case .oauthProviders: return .json(["providers": [String]()])
+        case .oauthProviders: return oauthProviders()
         case .logHead: return try await logHead()
         case .logEntries: return try await logEntries(request)
         case .logProof: return try await logProof(request)
         case .logConsistency: return try await logConsistency(request)
-        case .oauthAuthorization: throw Refusal(status: 503, detail: "no OAuth provider is configured")
+        case .oauthAuthorization: return try await beginSignIn(request)
+        case .oauthCallback: return try await endSignIn(request)
+        case .oauthPolling: return try pollSignIn(request)
         }
     }
 

@@ -99,5 +99,18 @@ enum RegistrySchema {
                 PRIMARY KEY (did, position)
             ) WITHOUT ROWID;
             """),
+        Migration(
+            4,
+            """
+            CREATE TABLE person (
+                agent INTEGER NOT NULL REFERENCES agent(id) ON DELETE CASCADE,
+                provider TEXT NOT NULL,
+                provider_id TEXT NOT NULL,
+                username TEXT,
+                email TEXT,
+                verified_at INTEGER NOT NULL,
+                PRIMARY KEY (agent, provider)
+            ) WITHOUT ROWID;
+            """),
     ]
 }

@@ -18,6 +18,9 @@ protocol RegistryStore: Sendable {
     /// Raises the agent's tier; nil without such an agent.
     func verify(_ did: DID, as application: VerifiedApplication, now: Date) async throws -> AgentRecord?
 
+    /// Notes who stands behind the agent and raises its tier; false without such an agent.
+    func verify(_ did: DID, as person: VerifiedPerson, now: Date) async throws -> Bool
+
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
     ///
     /// - Parameter limit: unused ones kept; above it the oldest go.
