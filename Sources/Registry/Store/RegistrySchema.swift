@@ -112,5 +112,16 @@ enum RegistrySchema {
                 PRIMARY KEY (agent, provider)
             ) WITHOUT ROWID;
             """),
+        Migration(
+            5,
+            """
+            CREATE TABLE replay (
+                digest BLOB PRIMARY KEY,
+                seen_at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX replay_time ON replay(seen_at);
+            CREATE INDEX agent_idle ON agent(last_seen) WHERE tier = 'anonymous';
+            CREATE INDEX home_home ON home(home);
+            """),
     ]
 }
