@@ -39,8 +39,10 @@ test-full: test ## Run all tests, the slow ones too
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
-bench: release ## Measure start-up against its budget of 15 ms
+bench: release ## Measure start-up against its budget of 15 ms, and sessions against their primitives
+	$(RELEASE) --product kars-bench
 	@scripts/bench
+	@scripts/bench-sessions
 
 docs: build ## Write docs/reference.md and the manual pages anew from the command tree
 	@mkdir -p docs

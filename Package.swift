@@ -56,6 +56,10 @@ let package = Package(
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
 
+        .executableTarget(
+            name: "kars-bench", dependencies: ["MeshIdentity", "CSodium"], path: "Benchmarks/kars-bench",
+            swiftSettings: strict),
+
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
             swiftSettings: strict),

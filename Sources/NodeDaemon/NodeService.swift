@@ -110,6 +110,7 @@ public final class NodeService: Sendable {
             })
         calls.attach(client)
         gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
+        gate.carryStreams(over: calls)
         let driver = try EmbeddedDriver(
             root: configuration.dataFolder + "/sandboxes", karsExecutable: configuration.karsExecutable,
             loop: loop, logger: logger)
@@ -135,7 +136,7 @@ public final class NodeService: Sendable {
                     return .text(answer.body, status: answer.status, contentType: answer.contentType)
                 }
                 return await gate.handle(request)
-            })
+            }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")

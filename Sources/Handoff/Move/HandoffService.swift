@@ -48,6 +48,24 @@ public actor HandoffService {
             else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
             return try await gate.answer(request)
         }
+        table.register(OpenStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller,
+                try await sandboxes.record(request.agent).formerHomes.contains(peer.did)
+            else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
+            try await gate.answer(request, from: peer)
+            return Done()
+        }
+        // Both find only streams between the caller and this peer.
+        table.register(SendOnStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            try await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
+        table.register(CloseStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
     }
 
     // MARK: Recovery

@@ -207,6 +207,7 @@ actor OutgoingMove {
         stepDone("hold")
         let driver = services.sandboxes.driver
         record.progress.digestBefore = try await services.hooks.freeze(try driver.gatewaySocket(of: name))
+        await services.gate.settle(name)
         try await driver.freeze(name)
         stepDone("freeze")
         try checkAborted()
