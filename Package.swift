@@ -56,6 +56,10 @@ let package = Package(
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
 
+        .executableTarget(
+            name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/relay",
+            swiftSettings: strict),
+
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
             swiftSettings: strict),

@@ -33,7 +33,7 @@ public final class WebSocket: Sendable {
     /// As ``send(_:isText:)``, from memory the caller keeps.
     public func send(copying bytes: UnsafeRawBufferPointer, isText: Bool = true) {
         let frame = OutgoingMessage(copying: bytes, isText: isText)
-        if outbox.withLock({ $0.append(frame) }) { requestFlush() }
+        change { $0.append(frame) }
     }
 
     /// Bytes of payload waiting to be written.
@@ -44,7 +44,7 @@ public final class WebSocket: Sendable {
     /// - Parameter reason: cut to 123 bytes (RFC 6455 §5.5); with 1012 to 1014 it is preceded by the
     ///   registered name of the code.
     public func close(code: Int, reason: String = "") {
-        if outbox.withLock({ $0.close(code: code, reason: reason) }) { requestFlush() }
+        change { $0.close(code: code, reason: reason) }
     }
 
     /// Holds the peer back; from any thread.
@@ -65,7 +65,12 @@ public final class WebSocket: Sendable {
         link.withLock { $0 = nil }
     }
 
-    private func requestFlush() { onLoop { $0.requestWritable() } }
+    /// Changes the queue, has it written if the change says so, and bounds the time a close may take.
+    private func change(_ body: (inout Outbox) -> Bool) {
+        let (needsFlush, isEnding) = outbox.withLock { (body(&$0), $0.announcesEnd()) }
+        if isEnding { onLoop { $0.endDidBegin() } }
+        if needsFlush { onLoop { $0.requestWritable() } }
+    }
 
     private func onLoop(_ body: @escaping @Sendable (any WebSocketLink) -> Void) {
         guard let link = link.withLock({ $0 }) else { return }
@@ -82,4 +87,6 @@ extension WebSocket: Hashable {
 protocol WebSocketLink: AnyObject, Sendable {
     func requestWritable()
     func setReading(_ isReading: Bool)
+    /// A close was queued: the socket must not outlive it for long.
+    func endDidBegin()
 }
