@@ -22,19 +22,8 @@ public struct EntraSettings: Sendable {
         guard !audience.isEmpty, audience.utf8.count <= 512 else {
             throw .badSetting("the Entra audience has 1 to 512 bytes")
         }
-        let isName = tenantID.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."):
-                true
-            default: false
-            }
-        }
-        guard isName, (1...128).contains(tenantID.utf8.count) else {
-            throw .badSetting("the Entra tenant id is a GUID or a domain")
-        }
         self.audience = audience
-        self.tenantID = tenantID
+        self.tenantID = try Self.checked(tenantID: tenantID)
         self.tls = tls
         if let keysURL {
             self.keysURL = keysURL
@@ -50,8 +39,30 @@ public struct EntraSettings: Sendable {
         }
     }
 
+    /// The id becomes part of URLs and of issuers' names.
+    static func checked(tenantID: String) throws(RegistryError) -> String {
+        let isName = tenantID.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."):
+                true
+            default: false
+            }
+        }
+        guard isName, (1...128).contains(tenantID.utf8.count) else {
+            throw .badSetting("the Entra tenant id is a GUID or a domain")
+        }
+        return tenantID
+    }
+
     /// Verifies with keys fetched over `loop`.
     func verifier(on loop: EventLoop) -> EntraVerifier {
+        Self.verifier(audience: audience, tenantID: tenantID, keysURL: keysURL, tls: tls, on: loop)
+    }
+
+    static func verifier(
+        audience: String, tenantID: String, keysURL: ServiceURL, tls: ClientTLS, on loop: EventLoop
+    ) -> EntraVerifier {
         let client = HTTPClient(
             loop: loop, tls: tls, timeout: .seconds(10), maximumBodyBytes: SigningKeyCache.maximumDocumentBytes)
         let request = HTTPClientRequest(url: keysURL, headers: ["accept": "application/json"])

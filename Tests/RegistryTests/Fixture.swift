@@ -18,15 +18,15 @@ final class Fixture: Sendable {
 
     init(
         limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
-        verifier: EntraVerifier? = nil
+        policy: RegistryPolicy = RegistryPolicy(), verifier: EntraVerifier? = nil, oauth: [OAuthClient] = []
     ) throws {
         self.folder = folder
         store = try SQLiteRegistryStore(folder: folder.file("data"))
         let health = Health(metrics: metrics)
         health.becomeReady()
         let clock = self.clock, logKey = self.logKey
-        api = RegistryAPI(
-            store: store, limits: limits, signer: logKey, verifier: verifier, logger: .silent, metrics: metrics, health: health,
+        api = try RegistryAPI(
+            store: store, limits: limits, policy: policy, signer: logKey, verifier: verifier, oauth: oauth, logger: .silent, metrics: metrics, health: health,
             now: { clock.now })
     }
 

@@ -40,12 +40,35 @@ public struct EntraVerifier: Sendable {
     ///
     /// - Throws: ``AccessTokenError/keysUnavailable(_:)`` where nothing can be said of the token.
     public func verify(_ token: String, now: Date) async throws(AccessTokenError) -> VerifiedApplication {
-        let token = try JSONWebToken(parsing: token)
-        guard token.isSigned(by: try await keys.key(token.keyID, now: now)) else { throw .badSignature }
-        return try check(token.claims, now: now)
+        let claims = try await claims(of: token, now: now)
+        guard let appID = claims.application, (1...Self.maximumAppIDBytes).contains(appID.utf8.count) else {
+            throw .missing("azp")
+        }
+        return VerifiedApplication(appID: appID, tenantID: tenantID)
     }
 
-    private func check(_ claims: JSONWebToken.Claims, now: Date) throws(AccessTokenError) -> VerifiedApplication {
+    /// Checks an ID token that was asked for with `nonce`.
+    public func verifyPerson(
+        _ token: String, nonce: String, now: Date
+    ) async throws(AccessTokenError) -> VerifiedPerson {
+        let claims = try await claims(of: token, now: now)
+        guard let given = claims.nonce, ConstantTime.equals(Array(given.utf8), Array(nonce.utf8)) else {
+            throw .missing("nonce")
+        }
+        guard let subject = claims.subject, let person = VerifiedPerson(
+            provider: "entra", providerID: subject, username: claims.username, email: claims.email)
+        else { throw .missing("sub") }
+        return person
+    }
+
+    private func claims(of token: String, now: Date) async throws(AccessTokenError) -> JSONWebToken.Claims {
+        let token = try JSONWebToken(parsing: token)
+        guard token.isSigned(by: try await keys.key(token.keyID, now: now)) else { throw .badSignature }
+        try check(token.claims, now: now)
+        return token.claims
+    }
+
+    private func check(_ claims: JSONWebToken.Claims, now: Date) throws(AccessTokenError) {
         guard let tenant = claims.tenant?.lowercased() else { throw .missing("tid") }
         guard tenant == tenantID else { throw .wrongTenant }
         // The issuer's name in tokens of version 2 and 1.
@@ -59,9 +82,5 @@ public struct EntraVerifier: Sendable {
         guard let expiresAt = claims.expiresAt else { throw .missing("exp") }
         guard expiresAt + Self.leeway > time else { throw .expired }
         if let notBefore = claims.notBefore, notBefore - Self.leeway > time { throw .notYetValid }
-        guard let appID = claims.application, (1...Self.maximumAppIDBytes).contains(appID.utf8.count) else {
-            throw .missing("azp")
-        }
-        return VerifiedApplication(appID: appID, tenantID: tenantID)
     }
 }

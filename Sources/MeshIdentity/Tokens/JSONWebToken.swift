@@ -22,9 +22,16 @@ struct JSONWebToken: Sendable {
         /// Seconds since 1970.
         let expiresAt: Double?
         let notBefore: Double?
+        /// Of the person who signed in: `oid`, the same for all applications, else `sub`.
+        let subject: String?
+        let username: String?
+        let email: String?
+        /// What the one who asked for the token wanted to find in it.
+        let nonce: String?
 
         private enum CodingKeys: String, CodingKey {
-            case iss, aud, tid, azp, appid, exp, nbf
+            case iss, aud, tid, azp, appid, exp, nbf, oid, sub, email, nonce
+            case username = "preferred_username"
         }
 
         init(from decoder: any Decoder) throws {
@@ -41,6 +48,12 @@ struct JSONWebToken: Sendable {
                 ?? claims.decodeIfPresent(String.self, forKey: .appid)
             expiresAt = try claims.decodeIfPresent(Double.self, forKey: .exp)
             notBefore = try claims.decodeIfPresent(Double.self, forKey: .nbf)
+            subject =
+                try claims.decodeIfPresent(String.self, forKey: .oid)
+                ?? claims.decodeIfPresent(String.self, forKey: .sub)
+            username = try claims.decodeIfPresent(String.self, forKey: .username)
+            email = try claims.decodeIfPresent(String.self, forKey: .email)
+            nonce = try claims.decodeIfPresent(String.self, forKey: .nonce)
         }
     }
 

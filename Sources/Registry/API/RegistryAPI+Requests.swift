@@ -102,10 +102,15 @@ extension RegistryAPI {
             counts.replaysRefused.add()
             throw Refusal.unproven("replayed: this signed request was carried out already")
         }
+        // Queued before the change, so that it is on disk before or with it; the queue shares one commit.
+        store.remember(request: digest, at: now()) { [logger] in
+            logger.error("a request could not be remembered", ["reason": "\($0)"])
+        }
         do {
             return try await change()
         } catch {
             replays.forget(digest)
+            store.forget(request: digest)
             throw error
         }
     }

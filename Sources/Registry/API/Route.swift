@@ -15,6 +15,8 @@ enum Route: Equatable {
     case discovery
     case oauthProviders
     case oauthAuthorization
+    case oauthCallback
+    case oauthPolling
     case logHead
     case logEntries
     case logProof
@@ -55,6 +57,8 @@ enum Route: Equatable {
         case ("registry", 3) where parts[1...] == ["reputation", "session"]: self = .sessionReputation
         case ("auth", 3) where parts[1...] == ["oauth", "providers"]: self = .oauthProviders
         case ("auth", 3) where parts[1...] == ["oauth", "authorize"]: self = .oauthAuthorization
+        case ("auth", 3) where parts[1...] == ["oauth", "callback"]: self = .oauthCallback
+        case ("auth", 3) where parts[1...] == ["oauth", "poll"]: self = .oauthPolling
         case ("log", 2):
             switch parts[1] {
             case "head": self = .logHead
@@ -70,10 +74,11 @@ enum Route: Equatable {
     /// What may be done with it, as an `Allow` field lists it.
     var methods: [String] {
         switch self {
-        case .health, .presence, .discovery, .oauthProviders, .homeHistory, .logHead, .logEntries, .logProof,
+        case .health, .presence, .discovery, .oauthProviders, .oauthCallback, .homeHistory, .logHead, .logEntries, .logProof,
             .logConsistency:
             ["GET"]
-        case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization:
+        case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
+            .oauthPolling:
             ["POST"]
         case .agent: ["GET", "DELETE"]
         case .prekeys, .home: ["GET", "PUT"]

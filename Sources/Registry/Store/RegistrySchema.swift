@@ -99,5 +99,29 @@ enum RegistrySchema {
                 PRIMARY KEY (did, position)
             ) WITHOUT ROWID;
             """),
+        Migration(
+            4,
+            """
+            CREATE TABLE person (
+                agent INTEGER NOT NULL REFERENCES agent(id) ON DELETE CASCADE,
+                provider TEXT NOT NULL,
+                provider_id TEXT NOT NULL,
+                username TEXT,
+                email TEXT,
+                verified_at INTEGER NOT NULL,
+                PRIMARY KEY (agent, provider)
+            ) WITHOUT ROWID;
+            """),
+        Migration(
+            5,
+            """
+            CREATE TABLE replay (
+                digest BLOB PRIMARY KEY,
+                seen_at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX replay_time ON replay(seen_at);
+            CREATE INDEX agent_idle ON agent(last_seen) WHERE tier = 'anonymous';
+            CREATE INDEX home_home ON home(home);
+            """),
     ]
 }

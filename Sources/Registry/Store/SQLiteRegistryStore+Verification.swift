@@ -16,4 +16,21 @@ extension SQLiteRegistryStore {
                 "SELECT \(Self.agentColumns) FROM agent a WHERE a.id = ?", .integer(agent.id), row: Self.record)
         }
     }
+
+    func verify(_ did: DID, as person: VerifiedPerson, now: Date) async throws -> Bool {
+        try await database.write { connection in
+            guard let agent = try Self.agentRow(of: did, on: connection) else { return false }
+            try connection.execute(
+                "UPDATE agent SET tier = ?, verified_at = ? WHERE id = ?", .text(AgentRecord.verifiedTier),
+                now.milliseconds, .integer(agent.id))
+            try connection.execute(
+                """
+                INSERT OR REPLACE INTO person (agent, provider, provider_id, username, email, verified_at)
+                VALUES (?, ?, ?, ?, ?, ?)
+                """,
+                .integer(agent.id), .text(person.provider), .text(person.providerID), SQLValue(person.username),
+                SQLValue(person.email), now.milliseconds)
+            return true
+        }
+    }
 }
