@@ -29,6 +29,8 @@ public struct RegistryLimits: Sendable {
     public var maximumOneTimeKeysPerUpload = 200
     /// One-time prekeys kept for one agent; above it the oldest go.
     public var maximumOneTimeKeysKept = 1000
+    /// Whether prekeys are for registered agents that sign the request only; published clients do not sign it.
+    public var requiresPrekeyAuthorization = false
     /// Homes kept in an agent's history; above it the oldest go.
     public var maximumHomesKept = 1000
     /// Longest `reason`, `intent` and `session_id` in bytes.

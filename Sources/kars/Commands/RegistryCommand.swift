@@ -15,6 +15,9 @@ extension Command {
         options: [
             ServiceOptions.listen("registry", "127.0.0.1:8080"),
             ServiceOptions.data("registry"),
+            .flag(
+                "require-prekey-auth", help: "Give prekeys to registered agents that sign the request only",
+                environment: ServiceOptions.variable("registry", "require-prekey-auth")),
         ] + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
             + ServiceOptions.log("registry"),
         examples: [
@@ -26,11 +29,13 @@ extension Command {
         environment: [KarsHome.variable], group: "Services"
     ) { invocation in
         let endpoint = try ServiceOptions.endpoint("listen", invocation)
+        var limits = RegistryLimits()
+        limits.requiresPrekeyAuthorization = invocation.flag("require-prekey-auth")
         let configuration = RegistryConfiguration(
             endpoint: endpoint, dataFolder: try ServiceOptions.dataFolder("registry", invocation),
             tls: try ServiceOptions.tls(for: endpoint, invocation),
             allowPlaintext: invocation.flag("allow-plaintext"),
-            threads: try invocation.integer("threads") ?? 1)
+            threads: try invocation.integer("threads") ?? 1, limits: limits)
         try await ServiceRunner.run("registry", invocation) { given in
             let service = try RegistryService(
                 configuration: configuration, logger: given.logger, metrics: given.metrics,
