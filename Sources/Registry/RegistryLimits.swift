@@ -6,9 +6,15 @@ public struct RegistryLimits: Sendable {
     public var requestsPerSecond = 200.0
     /// Requests that one address may make at once.
     public var requestBurst = 400.0
+    /// Agents a second that one address may register for long; above it the answer is 429.
+    public var registrationsPerSecond = 20.0
+    /// Agents that one address may register at once.
+    public var registrationBurst = 200.0
     /// One-time prekeys that one address may take of one agent at once; beyond it bundles come without one, so that
     /// nobody can use up an agent's supply and yet everybody can reach it.
     public var prekeyBurst = 10.0
+    /// People who may be signing in at one time; beyond it the answer is 503.
+    public var maximumSignIns = 10_000
     /// Time after which an address may take one more.
     public var prekeyRefillInterval: Duration = .seconds(60)
     /// Addresses whose rates are remembered.
@@ -29,8 +35,6 @@ public struct RegistryLimits: Sendable {
     public var maximumOneTimeKeysPerUpload = 200
     /// One-time prekeys kept for one agent; above it the oldest go.
     public var maximumOneTimeKeysKept = 1000
-    /// Whether prekeys are for registered agents that sign the request only; published clients do not sign it.
-    public var requiresPrekeyAuthorization = false
     /// Homes kept in an agent's history; above it the oldest go.
     public var maximumHomesKept = 1000
     /// Longest `reason`, `intent` and `session_id` in bytes.

@@ -3,16 +3,24 @@ public struct RelayLimits: Sendable {
     /// Longest frame in bytes, sent or forwarded; above it the socket closes with 1009. Common clients
     /// refuse to receive more than 1 MiB.
     public var frameBytes = 1 << 20
-    /// Longest connect frame in bytes; it may hold a token of 16,384.
+    /// Longest connect frame in bytes; it may hold a token of 16,384. A longer first frame closes with 1009.
     public var connectFrameBytes = 32 << 10
     /// Connections open at once, over all loops.
     public var connections = 10_000
+    /// Connections open at once from one IPv4 address or one IPv6 /64; loopback and Unix sockets are exempt.
+    /// Above it the socket closes with 1013. Agents behind one gateway share its address.
+    public var connectionsPerPeer = 4_096
+    /// Resident memory of the process in bytes above which new connections are refused with 1013 and senders
+    /// are read more slowly; nil takes three quarters of what the container or the machine has.
+    public var memoryBytes: Int?
     /// Time from the opening to a valid connect frame.
     public var handshakeTimeout: Duration = .seconds(10)
     /// Time without any frame after which a client counts as gone: three missed heartbeats.
     public var idleTimeout: Duration = .seconds(90)
     /// Frames a client may send before its admission is decided; above it the socket closes with 1008.
     public var heldFrames = 64
+    /// Bytes of frames a client may send before its admission is decided.
+    public var heldBytes = 2 << 20
     /// Malformed or unknown frames a connection may send at once; above it the socket closes with 1008.
     public var faultyFrames = 64.0
     /// Malformed or unknown frames forgiven per second.
@@ -33,6 +41,10 @@ public struct RelayLimits: Sendable {
     public var inboxMessages = 10_000
     /// Bytes of frames one inbox holds.
     public var inboxBytes = 64 << 20
+    /// Messages of one sender one inbox holds, so that nobody fills it for all others.
+    public var senderMessages = 7_500
+    /// Bytes of frames of one sender one inbox holds.
+    public var senderBytes = 48 << 20
     /// Bytes of frames all inboxes hold together.
     public var storedBytes = 8 << 30
     /// Inboxes that hold something at the same time.
@@ -63,7 +75,19 @@ public struct RelayLimits: Sendable {
     public var registeredFor: Duration = .seconds(60)
     /// Time an unknown DID is refused without asking again.
     public var unregisteredFor: Duration = .seconds(10)
-    /// Time ``RelayService/stop()`` gives connections to take what is queued for them.
+    /// Absent agents whose successors the registry is asked for at once; mail of others waits for them.
+    public var watchedAgents = 10_000
+    /// Questions about successors under way at once.
+    public var successionQuestions = 16
+    /// Successors of successors that are followed.
+    public var successionDepth = 16
+    /// Time a successor is believed without asking again.
+    public var succeededFor: Duration = .seconds(60)
+    /// Time until the registry is asked again for an agent without successor whose mail waits; it doubles.
+    public var successionPatience: Duration = .seconds(1)
+    /// Longest time between two such questions.
+    public var successionMaximumPatience: Duration = .seconds(300)
+    /// Time a connection that is closed, also by ``RelayService/stop()``, has to take what is queued for it.
     public var drainTimeout: Duration = .seconds(5)
 
     public init() {}

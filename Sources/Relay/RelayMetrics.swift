@@ -13,6 +13,9 @@ struct RelayMetrics: Sendable {
     let deliveredLater: Counter
     let acknowledged: Counter
     let pauses: Counter
+    let succeeded: Counter
+    let residentBytes: Gauge
+    let isShedding: Gauge
     private let dropped: [DropReason: Counter]
     private let closed: [CloseReason: Counter]
 
@@ -31,6 +34,11 @@ struct RelayMetrics: Sendable {
         acknowledged = metrics.counter("kars_relay_messages_acknowledged_total", "Messages deleted by an ack.")
         pauses = metrics.counter(
             "kars_relay_read_pauses_total", "Times a connection was not read for its rate or a slow disk.")
+        succeeded = metrics.counter(
+            "kars_relay_messages_succeeded_total", "Messages given to the successor of their recipient.")
+        residentBytes = metrics.gauge("kars_relay_resident_bytes", "Memory the process holds.")
+        isShedding = metrics.gauge(
+            "kars_relay_shedding", "1 while the memory ceiling is exceeded and new connections are refused.")
         dropped = Dictionary(
             uniqueKeysWithValues: DropReason.allCases.map {
                 ($0, metrics.counter(

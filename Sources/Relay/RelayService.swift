@@ -27,6 +27,8 @@ public final class RelayService: Sendable {
 
     /// Time between two deletions of what expired.
     private static let expiryInterval: Duration = .seconds(60)
+    /// Time between two looks at the memory.
+    private static let memoryInterval: Duration = .milliseconds(500)
 
     private let configuration: RelayConfiguration
     private let logger: Logger
@@ -81,6 +83,13 @@ public final class RelayService: Sendable {
                 $0 = .running(Parts(lock: lock, loops: loops, store: inbox, context: context, server: server))
             }
             expireRegularly(context, on: loops[0])
+            measureRegularly(context, on: loops[0])
+            if let successions = context.successions {
+                // Mail of agents that moved while the relay was away.
+                for address in context.table.stranded(limit: configuration.limits.watchedAgents) {
+                    successions.watch(address)
+                }
+            }
             health.becomeReady()
             logger.info("relay listening", ["endpoint": server.endpoint, "threads": loops.count])
             return server.endpoint
@@ -116,20 +125,24 @@ public final class RelayService: Sendable {
 extension RelayService {
     private func makeContext(store: SQLiteInbox, loop: EventLoop) -> RelayContext {
         let limits = configuration.limits
-        var registrations: RegistrationCheck?
-        if configuration.requireRegistration, let registry = configuration.registry {
-            let client = HTTPClient(
-                loop: loop, tls: configuration.registryTLS, timeout: limits.handshakeTimeout / 2,
-                maximumBodyBytes: 64 << 10)
-            registrations = RegistrationCheck(registry: registry, client: client, limits: limits)
+        let registry = configuration.registry.map { url in
+            RegistryClient(
+                url: url,
+                client: HTTPClient(
+                    loop: loop, tls: configuration.registryTLS, timeout: limits.handshakeTimeout / 2,
+                    maximumBodyBytes: 64 << 10))
         }
+        let table = ConnectionTable(store: store, contents: store.contents, limits: limits, metrics: metrics)
         return RelayContext(
-            limits: limits,
-            table: ConnectionTable(store: store, contents: store.contents, limits: limits, metrics: metrics),
-            store: store,
+            limits: limits, table: table, store: store,
             admission: Admission(
-                sharedToken: configuration.sharedToken, maximumBytes: limits.connectFrameBytes,
-                registrations: registrations),
+                sharedToken: configuration.sharedToken,
+                registrations: configuration.requireRegistration
+                    ? registry.map { RegistrationCheck(registry: $0, limits: limits) } : nil),
+            memory: MemoryCeiling(limit: limits.memoryBytes ?? MemoryCeiling.defaultLimit),
+            successions: registry.map {
+                SuccessionWatch(registry: $0, table: table, loop: loop, limits: limits, logger: logger)
+            },
             metrics: metrics, logger: logger, now: now)
     }
 
@@ -142,6 +155,7 @@ extension RelayService {
         limits.maximumConnections = configuration.limits.connections
         limits.handshakeTimeout = configuration.limits.handshakeTimeout
         limits.drainTimeout = configuration.limits.drainTimeout
+        limits.closeTimeout = configuration.limits.drainTimeout
         // What a lagging client is sent stays far below; only one that provokes answers without reading
         // them gets there.
         limits.maximumQueuedBytes = 2 * (configuration.limits.lagBytes + configuration.limits.frameBytes)
@@ -161,6 +175,23 @@ extension RelayService {
         loop.schedule(after: Self.expiryInterval) { [weak self, weak loop] in
             guard let self, let loop else { return }
             expireRegularly(context, on: loop)
+        }
+    }
+
+    /// Keeps an eye on the memory; ends with its loop.
+    private func measureRegularly(_ context: RelayContext, on loop: EventLoop) {
+        let wasExceeded = context.memory.isExceeded
+        if let bytes = context.memory.update() { metrics.residentBytes.set(bytes) }
+        let isExceeded = context.memory.isExceeded
+        if isExceeded != wasExceeded {
+            metrics.isShedding.set(isExceeded ? 1 : 0)
+            logger.warn(
+                isExceeded ? "shedding load: too much memory in use" : "memory is back below its ceiling",
+                ["ceiling": context.memory.limit])
+        }
+        loop.schedule(after: Self.memoryInterval) { [weak self, weak loop] in
+            guard let self, let loop else { return }
+            measureRegularly(context, on: loop)
         }
     }
 }

@@ -77,18 +77,6 @@ struct PrekeysTests {
         #expect(fetchedID(await registry.send("GET", path(agent), from: "192.0.2.1")) == nil)
     }
 
-    @Test func prekeysAreForRegisteredAgentsOnlyWhereThatIsDemanded() async throws {
-        var limits = RegistryLimits()
-        limits.requiresPrekeyAuthorization = true
-        let registry = try Fixture(limits: limits)
-        let (agent, other) = (await registry.register(), await registry.register())
-        let upload = try makeUpload(of: agent, oneTime: makeOneTime(0..<3))
-        _ = try await registry.send("PUT", path(agent), json: upload, as: agent)
-        #expect(await registry.send("GET", path(agent)).status == 401)
-        #expect(await registry.send("GET", path(agent), as: .generate()).status == 401)
-        #expect(fetchedID(await registry.send("GET", path(agent), as: other)) == 0)
-    }
-
     @Test func ourOwnPrekeysAreAcceptedAndStartASession() async throws {
         let registry = try Fixture()
         let agent = await registry.register()

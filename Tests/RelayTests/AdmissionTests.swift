@@ -9,7 +9,7 @@ struct AdmissionTests {
     let now = Date(timeIntervalSince1970: 1_800_000_000)
 
     func admission(token: String? = nil) -> Admission {
-        Admission(sharedToken: token.map { Array($0.utf8) }, maximumBytes: 32 << 10, registrations: nil)
+        Admission(sharedToken: token.map { Array($0.utf8) }, registrations: nil)
     }
 
     func refusal(of frame: [UInt8], by admission: Admission) -> CloseReason? {
@@ -60,11 +60,6 @@ struct AdmissionTests {
             #expect(refusal(of: frame(token), by: guarded) == .unauthorized)
         }
         #expect(refusal(of: frame("any"), by: admission()) == nil)
-    }
-
-    @Test func aFrameBeyondTheBoundIsRefused() {
-        let small = Admission(sharedToken: nil, maximumBytes: 100, registrations: nil)
-        #expect(refusal(of: ConnectFrame.make(identity: identity, now: now).encode(), by: small) == .proofFailed)
     }
 
     @Test func receiptsAreOnlyForThoseWhoAsk() throws {

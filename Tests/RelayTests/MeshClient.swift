@@ -49,18 +49,28 @@ final class MeshClient: WebSocketDelegate, Sendable {
     // MARK: Connecting
 
     /// Opens the socket and nothing more.
-    func open(_ relay: TestRelay, path: String = "/ws") async throws {
-        let socket = try await WebSocketClient.connect(to: relay.url(path), on: relay.clientLoop, delegate: self)
+    func open(_ relay: TestRelay, path: String = "/ws", tls: ClientTLS? = nil) async throws {
+        let url = try relay.url(path, scheme: tls == nil ? "ws" : "wss")
+        try await open(url, on: relay.clientLoop, tls: tls ?? ClientTLS())
+    }
+
+    func open(_ url: ServiceURL, on loop: EventLoop, tls: ClientTLS = ClientTLS()) async throws {
+        let socket = try await WebSocketClient.connect(to: url, on: loop, tls: tls, delegate: self)
         state.withLock { $0.socket = socket }
     }
 
     /// Opens the socket and proves the identity.
     func connect(
         _ relay: TestRelay, as name: String? = nil, token: String? = nil, extensions: [String]? = nil,
-        acks: Bool = false
+        tls: ClientTLS? = nil, acks: Bool = false
     ) async throws {
         state.withLock { $0.acks = acks }
-        try await open(relay)
+        try await open(relay, tls: tls)
+        try introduce(as: name, token: token, extensions: extensions)
+    }
+
+    /// Proves the identity on an open socket.
+    func introduce(as name: String? = nil, token: String? = nil, extensions: [String]? = nil) throws {
         var frame = ConnectFrame.make(identity: identity, now: Date(), token: token)
         if let name { frame.from = name }
         var object = try JSONSerialization.jsonObject(with: Data(frame.encode())) as! [String: Any]
@@ -68,13 +78,17 @@ final class MeshClient: WebSocketDelegate, Sendable {
         send(object)
     }
 
-    /// ``connect(_:as:token:extensions:acks:)``, and waits until the relay took it.
+    /// ``connect(_:as:token:extensions:tls:acks:)``, and waits until the relay took it.
     func join(
-        _ relay: TestRelay, as name: String? = nil, token: String? = nil, acks: Bool = false
+        _ relay: TestRelay, as name: String? = nil, token: String? = nil, tls: ClientTLS? = nil,
+        acks: Bool = false
     ) async throws {
-        try await connect(relay, as: name, token: token, extensions: ["receipts"], acks: acks)
+        try await connect(relay, as: name, token: token, extensions: ["receipts"], tls: tls, acks: acks)
         _ = try await next("connected")
     }
+
+    /// Acks every message as it comes.
+    func acksEverything() { state.withLock { $0.acks = true } }
 
     func leave() async throws {
         state.withLock { $0.socket }?.close(code: 1000)

@@ -220,7 +220,7 @@ struct RelayProtocolTests {
                 #expect(receipt["status"] == "stored")
                 // Another connection to the file sees only what is committed.
                 let copy = try SQLiteInbox(path: folder.file("relay/inbox.db"), recentIDs: 0, logger: .silent)
-                #expect(copy.contents.usage[MeshAddress(bob.identity.did)]?.messages == number + 1)
+                #expect(copy.contents.usage.values.first?.messages == number + 1)
                 copy.close()
             }
         }

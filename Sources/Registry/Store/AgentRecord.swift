@@ -13,7 +13,7 @@ struct AgentRecord: Sendable, Equatable {
     var failedSessions = 0
     var timeoutSessions = 0
     var lastSessionAt: Date?
-    var tier = "anonymous"
+    var tier = Self.anonymousTier
     var verifiedAppID: String?
     var verifiedTenantID: String?
     var verifiedAt: Date?
@@ -24,6 +24,8 @@ struct AgentRecord: Sendable, Equatable {
 
     /// AgentMesh wire §7.
     static let initialReputation = 0.5
+    static let anonymousTier = "anonymous"
+    static let verifiedTier = "verified"
 
     var did: String { key.did.canonical }
     var totalSessions: Int { successfulSessions + failedSessions + timeoutSessions }

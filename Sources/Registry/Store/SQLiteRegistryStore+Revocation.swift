@@ -10,6 +10,7 @@ extension SQLiteRegistryStore {
             try connection.execute(
                 "UPDATE agent SET revoked_at = ?, revocation = ? WHERE id = ? AND revoked_at IS NULL",
                 now.milliseconds, try JSONColumn.encode(certificate), .integer(agent.id))
+            if connection.changes == 1 { try Self.append(.revocation(certificate, at: now), on: connection) }
             for table in ["prekeys", "one_time_prekey"] {
                 try connection.execute("DELETE FROM \(table) WHERE agent = ?", .integer(agent.id))
             }

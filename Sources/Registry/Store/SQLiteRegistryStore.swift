@@ -14,6 +14,7 @@ final class SQLiteRegistryStore: RegistryStore {
         try AtomicFile.makeFolder(folder)
         lock = Mutex(try FileLock(path: folder + "/registry.lock"))
         database = try Database(path: folder + "/registry.db", migrations: RegistrySchema.migrations)
+        try startLog(now: Date())
     }
 
     func close() {
@@ -96,6 +97,7 @@ extension SQLiteRegistryStore {
                 try connection.execute(
                     "INSERT INTO capability (name, agent) VALUES (?, ?)", .text(name), .integer(id))
             }
+            try Self.append(.registration(of: agent.key, at: agent.registeredAt), on: connection)
             return .inserted
         }
     }

@@ -18,21 +18,16 @@ struct Admission: Sendable {
 
     /// SHA-256 of the shared token: comparing digests hides the length too.
     private let tokenDigest: [UInt8]?
-    private let maximumBytes: Int
     /// nil admits every DID that proves its key.
     let registrations: RegistrationCheck?
 
-    init(sharedToken: [UInt8]?, maximumBytes: Int, registrations: RegistrationCheck?) {
+    init(sharedToken: [UInt8]?, registrations: RegistrationCheck?) {
         tokenDigest = sharedToken.map(SHA256Digest.hash)
-        self.maximumBytes = maximumBytes
         self.registrations = registrations
     }
 
     /// Checks token and proof of a connect frame; the registration is asked for apart, because it takes time.
     func check(_ bytes: [UInt8], now: Date) throws(Refusal) -> Agent {
-        guard bytes.count <= maximumBytes else {
-            throw Refusal(reason: .proofFailed, detail: "DID proof failed: the connect frame is too long")
-        }
         let frame: ConnectFrame
         do {
             frame = try ConnectFrame.decode(bytes)

@@ -1,15 +1,12 @@
-import FoundationEssentials
 import MeshIdentity
 import Synchronization
-import Transport
 
 /// Asks the registry whether a DID is registered and keeps its answers for a short time (AgentMesh wire §7).
 final class RegistrationCheck: Sendable {
     enum Verdict: Sendable, Equatable {
-        /// Also of a revoked key: nothing may go by its name.
-        case unknown
         /// - Parameter isVerified: whether its tier is `verified`.
         case registered(isVerified: Bool)
+        case unknown
         /// The registry gave no usable answer; the reason is for the operator.
         case unavailable(String)
     }
@@ -19,21 +16,13 @@ final class RegistrationCheck: Sendable {
         let expires: ContinuousClock.Instant
     }
 
-    private struct Agent: Decodable {
-        let tier: String?
-        /// Set by our registry when the key is revoked.
-        let revoked_at: String?
-    }
-
-    private let registry: ServiceURL
-    private let client: HTTPClient
+    private let registry: RegistryClient
     private let limits: RelayLimits
     /// Guards the answers; held for a look-up or an insertion.
     private let answers = Mutex<[MeshAddress: Answer]>([:])
 
-    init(registry: ServiceURL, client: HTTPClient, limits: RelayLimits) {
+    init(registry: RegistryClient, limits: RelayLimits) {
         self.registry = registry
-        self.client = client
         self.limits = limits
     }
 
@@ -42,29 +31,18 @@ final class RegistrationCheck: Sendable {
         let address = MeshAddress(did)
         let now = ContinuousClock.now
         if let answer = answers.withLock({ $0[address] }), answer.expires > now { return answer.verdict }
-        let verdict = await ask(did)
+        let verdict: Verdict =
+            switch await registry.agent(address) {
+            case .agent(let isVerified, _): .registered(isVerified: isVerified)
+            case .unknown: .unknown
+            case .unavailable(let reason): .unavailable(reason)
+            }
         switch verdict {
         case .registered: keep(verdict, for: address, until: now + limits.registeredFor)
         case .unknown: keep(verdict, for: address, until: now + limits.unregisteredFor)
         case .unavailable: break
         }
         return verdict
-    }
-
-    private func ask(_ did: DID) async -> Verdict {
-        do {
-            let answer = try await client.send(
-                HTTPClientRequest(url: registry.appending(path: "/v1/agents/\(did.canonical)")))
-            switch answer.status {
-            case 200:
-                let agent = try JSONDecoder().decode(Agent.self, from: Data(answer.body))
-                return agent.revoked_at == nil ? .registered(isVerified: agent.tier == "verified") : .unknown
-            case 404: return .unknown
-            default: return .unavailable("status \(answer.status)")
-            }
-        } catch {
-            return .unavailable("\(error)")
-        }
     }
 
     private func keep(_ verdict: Verdict, for address: MeshAddress, until expires: ContinuousClock.Instant) {

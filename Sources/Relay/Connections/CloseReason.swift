@@ -2,6 +2,9 @@
 enum CloseReason: String, CaseIterable, Sendable {
     case notConnect = "not_connect"
     case handshakeTimeout = "handshake_timeout"
+    case connectTooLong = "connect_too_long"
+    case tooManyFromPeer = "too_many_from_peer"
+    case overloaded
     case fromMissing = "from_missing"
     case unauthorized
     case notRegistered = "not_registered"
@@ -18,6 +21,7 @@ enum CloseReason: String, CaseIterable, Sendable {
     var code: Int {
         switch self {
         case .notConnect, .handshakeTimeout: 4001
+        case .connectTooLong: 1009
         case .fromMissing: 4002
         case .unauthorized, .notRegistered: 4003
         case .idle: 4004
@@ -25,7 +29,7 @@ enum CloseReason: String, CaseIterable, Sendable {
         case .replaced: 4006
         case .disconnect: 1000
         case .tooManyFaults: 1008
-        case .stalled, .registryUnavailable: 1013
+        case .stalled, .registryUnavailable, .tooManyFromPeer, .overloaded: 1013
         case .restarting: 1012
         }
     }

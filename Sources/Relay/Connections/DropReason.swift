@@ -7,6 +7,7 @@ enum DropReason: String, CaseIterable, Sendable {
     case invalidID = "invalid_id"
     case tooLarge = "too_large"
     case inboxFull = "inbox_full"
+    case senderShareFull = "sender_share_full"
     case storeFull = "store_full"
     case duplicate
     case notStored = "not_stored"

@@ -8,8 +8,7 @@ extension RelayConnection {
         guard socket.queuedBytes < context.limits.lagBytes / 2 else { return }
         guard context.table.needsDrain(self, at: agent.address) else { return }
         guard let room = drain.window.room else { return waitForAcks() }
-        drain.isReading = true
-        context.table.readPending(
+        drain.isReading = context.table.readPending(
             for: self, at: agent.address, now: context.milliseconds,
             limit: InboxUsage(
                 messages: min(room.messages, Self.pageMessages), bytes: min(room.bytes, context.limits.lagBytes))

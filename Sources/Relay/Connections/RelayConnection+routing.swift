@@ -73,18 +73,26 @@ extension RelayConnection {
         switch route {
         case .refused(let reason):
             context.metrics.count(reason)
-            let place = reason == .inboxFull ? "the inbox of the recipient" : "the relay"
+            let place =
+                switch reason {
+                case .inboxFull: "the inbox of the recipient"
+                case .senderShareFull: "your share of the recipient's inbox"
+                default: "the relay"
+                }
             socket?.send(RelayFrame.error("message \(id) not accepted: \(place) is full"))
             return
         case .forward(let target):
             context.metrics.deliveredLive.add()
             target.send(payload)
         case .catchUp(let connection): connection.catchUp()
+        case .absent(let address): context.successions?.watch(address)
         case .stored: break
         }
         context.metrics.routed.add()
         // A slow disk slows its senders down instead of filling the memory.
         if context.store.queuedBytes > context.limits.writeQueueBytes { pauseReading(for: .milliseconds(20)) }
+        // So does a full memory; who sends is read on, since its acks free what waits for it.
+        if context.memory.isExceeded { pauseReading(for: .milliseconds(100)) }
     }
 
     /// Runs on the store's thread, after the commit.

@@ -28,6 +28,9 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     private var frameBucket: TokenBucket
     private var byteBucket: TokenBucket
     private var isPaused = false
+    /// Whether ``PeerCounts`` holds this connection.
+    private var isCounted = false
+    private var heldBytes = 0
     private var lastHeard = ContinuousClock.now
     private var timer: ScheduledTask?
     private var openedAt = ContinuousClock.now
@@ -52,6 +55,11 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         self.socket = socket
         home.withLock { $0 = socket.loop }
         context.metrics.connections.add(1)
+        isCounted = context.peers.enter(socket.remoteAddress)
+        guard isCounted else { return close(.tooManyFromPeer, detail: "too many connections from your address") }
+        if context.memory.isExceeded {
+            return close(.overloaded, detail: "the relay is overloaded, try again later")
+        }
         armTimer(after: context.limits.handshakeTimeout)
     }
 
@@ -61,9 +69,13 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         let wait = max(
             frameBucket.use(1, now: lastHeard), byteBucket.use(Double(message.count), now: lastHeard))
         if wait > .zero { pauseReading(for: wait) }
+        if case .awaitingConnect = phase, message.count > context.limits.connectFrameBytes {
+            return close(.connectTooLong, detail: "the connect frame is too long")
+        }
         guard isText else { return fault(.malformed, "a frame is text") }
         if case .checking(var held) = phase {
-            guard held.count < context.limits.heldFrames else {
+            heldBytes += message.count
+            guard held.count < context.limits.heldFrames, heldBytes <= context.limits.heldBytes else {
                 return close(.tooManyFaults, detail: "too many frames before the connection was admitted")
             }
             // So that the array is not copied while two hold it.
@@ -84,6 +96,7 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         leave()
         self.socket = nil
         context.metrics.connections.add(-1)
+        if isCounted { context.peers.leave(socket.remoteAddress) }
     }
 
     /// Closes from any thread; messages stay in the inbox.
@@ -243,7 +256,7 @@ extension RelayConnection {
         timer = nil
         drain.patience?.cancel()
         if case .open(let agent) = phase {
-            context.table.unregister(self, at: agent.address)
+            if context.table.unregister(self, at: agent.address) { context.successions?.watch(agent.address) }
             context.metrics.agents.add(-1)
             if isVerified { context.metrics.verifiedAgents.add(-1) }
         }

@@ -7,19 +7,26 @@ final class RelayContext: Sendable {
     let table: ConnectionTable
     let store: any InboxStore
     let admission: Admission
+    let peers: PeerCounts
+    let memory: MemoryCeiling
+    /// nil without a registry.
+    let successions: SuccessionWatch?
     let metrics: RelayMetrics
     let logger: Logger
     /// The time of day, for proofs and expiry.
     let now: @Sendable () -> Date
 
     init(
-        limits: RelayLimits, table: ConnectionTable, store: any InboxStore, admission: Admission,
+        limits: RelayLimits, table: ConnectionTable, store: any InboxStore, admission: Admission, memory: MemoryCeiling, successions: SuccessionWatch?,
         metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
     ) {
         self.limits = limits
         self.table = table
         self.store = store
         self.admission = admission
+        peers = PeerCounts(limit: limits.connectionsPerPeer)
+        self.memory = memory
+        self.successions = successions
         self.metrics = metrics
         self.logger = logger
         self.now = now

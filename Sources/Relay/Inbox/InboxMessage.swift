@@ -12,6 +12,18 @@ struct InboxMessage: Sendable, Equatable {
     let frame: [UInt8]
 }
 
+/// The way from one sender to one recipient.
+struct InboxLane: Sendable, Hashable {
+    let recipient: MeshAddress
+    let sender: MeshAddress
+}
+
+/// A message that left an inbox.
+struct FreedMessage: Sendable, Equatable {
+    let sender: MeshAddress
+    let bytes: Int
+}
+
 /// What an inbox holds.
 struct InboxUsage: Sendable, Equatable {
     var messages = 0

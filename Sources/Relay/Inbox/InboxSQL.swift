@@ -8,9 +8,16 @@ enum InboxSQL {
     static func contents(_ connection: Connection, recentIDs: Int) throws -> InboxContents {
         var contents = InboxContents()
         let usage = try connection.query(
-            "SELECT recipient, count(*), sum(length(frame)) FROM pending GROUP BY recipient"
-        ) { (MeshAddress(bytes: $0.blob(0)), InboxUsage(messages: $0.int(1), bytes: $0.int(2))) }
-        for case (let address?, let usage) in usage { contents.usage[address] = usage }
+            "SELECT recipient, sender, count(*), sum(length(frame)) FROM pending GROUP BY recipient, sender"
+        ) {
+            (
+                MeshAddress(bytes: $0.blob(0)), MeshAddress(bytes: $0.blob(1)),
+                InboxUsage(messages: $0.int(2), bytes: $0.int(3))
+            )
+        }
+        for case (let recipient?, let sender?, let usage) in usage {
+            contents.usage[InboxLane(recipient: recipient, sender: sender)] = usage
+        }
         let recent = try connection.query(
             "SELECT recipient, sender, id FROM seen ORDER BY seq DESC LIMIT ?", SQLValue(recentIDs)
         ) { (MeshAddress(bytes: $0.blob(0)), MeshAddress(bytes: $0.blob(1)), $0.text(2)) }
@@ -22,13 +29,18 @@ enum InboxSQL {
     }
 
     /// Whether the message is new.
-    static func store(_ message: InboxMessage, on connection: Connection) throws -> Bool {
+    ///
+    /// - Parameter isAcknowledged: its ack follows in the same transaction, so only its id is kept.
+    static func store(
+        _ message: InboxMessage, isAcknowledged: Bool, on connection: Connection
+    ) throws -> Bool {
         let recipient = SQLValue(message.recipient.bytes)
         let sender = SQLValue(message.sender.bytes)
         try connection.execute(
             "INSERT OR IGNORE INTO seen (seq, recipient, sender, id, expires) VALUES (?, ?, ?, ?, ?)",
             .integer(message.sequence), recipient, sender, .text(message.id), .integer(message.expires))
         guard connection.changes == 1 else { return false }
+        if isAcknowledged { return true }
         try connection.execute(
             "INSERT INTO pending (recipient, seq, sender, id, expires, frame) VALUES (?, ?, ?, ?, ?, ?)",
             recipient, .integer(message.sequence), sender, .text(message.id), .integer(message.expires),
@@ -38,16 +50,44 @@ enum InboxSQL {
 
     static func acknowledge(
         id: String, recipient: MeshAddress, on connection: Connection
-    ) throws -> InboxUsage {
-        let bytes = try connection.query(
+    ) throws -> FreedMessage? {
+        try connection.query(
             """
             DELETE FROM pending WHERE recipient = ?1 AND seq = (
                 SELECT p.seq FROM seen s JOIN pending p ON p.recipient = s.recipient AND p.seq = s.seq
                 WHERE s.recipient = ?1 AND s.id = ?2 ORDER BY p.seq LIMIT 1
-            ) RETURNING length(frame)
+            ) RETURNING length(frame), sender
             """, SQLValue(recipient.bytes), .text(id)
-        ) { $0.int(0) }
-        return InboxUsage(messages: bytes.count, bytes: bytes.reduce(0, +))
+        ) { FreedMessage(sender: MeshAddress(bytes: $0.blob(1)) ?? recipient, bytes: $0.int(0)) }.first
+    }
+
+    static func move(
+        from old: MeshAddress, to new: MeshAddress, sequence: Int64, on connection: Connection
+    ) throws -> MovedMessages {
+        let rows = try connection.query(
+            "SELECT seq, sender, id, length(frame) FROM pending WHERE recipient = ? ORDER BY seq",
+            SQLValue(old.bytes)
+        ) { (sequence: $0.int64(0), sender: MeshAddress(bytes: $0.blob(1)) ?? old, id: $0.text(2), bytes: $0.int(3)) }
+        var moved = MovedMessages()
+        for (offset, row) in rows.enumerated() {
+            let place = SQLValue.integer(sequence + Int64(offset))
+            try connection.execute(
+                "UPDATE OR IGNORE seen SET recipient = ?, seq = ? WHERE seq = ?",
+                SQLValue(new.bytes), place, .integer(row.sequence))
+            let isKept = connection.changes == 1
+            if isKept {
+                try connection.execute(
+                    "UPDATE pending SET recipient = ?, seq = ? WHERE recipient = ? AND seq = ?",
+                    SQLValue(new.bytes), place, SQLValue(old.bytes), .integer(row.sequence))
+            } else {
+                try connection.execute(
+                    "DELETE FROM pending WHERE recipient = ? AND seq = ?",
+                    SQLValue(old.bytes), .integer(row.sequence))
+            }
+            moved.entries.append(
+                MovedMessages.Entry(sender: row.sender, id: row.id, bytes: row.bytes, isKept: isKept))
+        }
+        return moved
     }
 
     static func pending(
@@ -89,13 +129,14 @@ enum InboxSQL {
         let expired = oldest.prefix { $0.expires <= now }
         var result = ExpiredMessages(hasMore: expired.count == expiryBatch)
         for row in expired {
-            let bytes = try connection.query(
-                "DELETE FROM pending WHERE recipient = ? AND seq = ? RETURNING length(frame)",
+            let freed = try connection.query(
+                "DELETE FROM pending WHERE recipient = ? AND seq = ? RETURNING length(frame), sender",
                 .blob(row.recipient), .integer(row.sequence)
-            ) { $0.int(0) }
+            ) { (bytes: $0.int(0), sender: MeshAddress(bytes: $0.blob(1))) }
             try connection.execute("DELETE FROM seen WHERE seq = ?", .integer(row.sequence))
-            if let bytes = bytes.first, let address = MeshAddress(bytes: row.recipient) {
-                result.freed[address, default: InboxUsage()] += InboxUsage(messages: 1, bytes: bytes)
+            if let freed = freed.first, let recipient = MeshAddress(bytes: row.recipient) {
+                let lane = InboxLane(recipient: recipient, sender: freed.sender ?? recipient)
+                result.freed[lane, default: InboxUsage()] += InboxUsage(messages: 1, bytes: freed.bytes)
             }
         }
         return result

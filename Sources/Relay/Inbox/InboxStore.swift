@@ -6,9 +6,16 @@ protocol InboxStore: Sendable {
     /// Stores a message unless its id was seen within its time to live, also if it was acked since.
     func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void)
 
-    /// Deletes the oldest message with that id from this recipient's inbox; tells what became free.
+    /// Deletes the oldest message with that id from this recipient's inbox, if there is one.
     func acknowledge(
-        id: String, recipient: MeshAddress, completion: @escaping @Sendable (InboxUsage) -> Void)
+        id: String, recipient: MeshAddress, completion: @escaping @Sendable (FreedMessage?) -> Void)
+
+    /// Gives everything in one inbox to another recipient, behind what is there.
+    ///
+    /// - Parameter sequence: the first of as many unused sequence numbers as the inbox may hold messages.
+    func move(
+        from old: MeshAddress, to new: MeshAddress, sequence: Int64,
+        completion: @escaping @Sendable (MovedMessages?) -> Void)
 
     /// Messages of a recipient after a sequence number and not expired at `now`, oldest first; nil when they
     /// could not be read. At least one if there is one, and no more than both bounds allow.
@@ -47,14 +54,26 @@ struct PendingMessages: Sendable, Equatable {
 
 /// What an expiry freed.
 struct ExpiredMessages: Sendable, Equatable {
-    var freed: [MeshAddress: InboxUsage] = [:]
+    var freed: [InboxLane: InboxUsage] = [:]
     /// Whether more may have expired.
     var hasMore = false
 }
 
+/// What became of the messages of an inbox that was given to another recipient.
+struct MovedMessages: Sendable, Equatable {
+    struct Entry: Sendable, Equatable {
+        let sender: MeshAddress
+        let id: String
+        let bytes: Int
+        /// False for a message the new recipient was sent already; it is deleted.
+        let isKept: Bool
+    }
+    var entries: [Entry] = []
+}
+
 /// What a store held when it was opened.
 struct InboxContents: Sendable {
-    var usage: [MeshAddress: InboxUsage] = [:]
+    var usage: [InboxLane: InboxUsage] = [:]
     /// The newest ids, newest first.
     var recentIDs: [(recipient: MeshAddress, sender: MeshAddress, id: String)] = []
     var lastSequence: Int64 = 0

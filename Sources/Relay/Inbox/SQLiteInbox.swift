@@ -25,24 +25,14 @@ final class SQLiteInbox: InboxStore {
     /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
     private static let maximumBatch = 2048
 
-    private enum Operation: Sendable {
-        case store(InboxMessage, @Sendable (StoreOutcome) -> Void)
-        case acknowledge(String, MeshAddress, @Sendable (InboxUsage) -> Void)
-        case read(MeshAddress, after: Int64, now: Int64, limit: InboxUsage, @Sendable (PendingMessages?) -> Void)
-        case expire(now: Int64, @Sendable (ExpiredMessages) -> Void)
-        case flush(@Sendable () -> Void)
-
-        var bytes: Int { if case .store(let message, _) = self { message.frame.count } else { 0 } }
-    }
-
     private struct Queue {
-        var operations: [Operation] = []
+        var operations: [InboxOperation] = []
         var isClosed = false
     }
 
     /// The operations a change took from the queue; nil until it ran.
     private final class Batch: Sendable {
-        let operations = Mutex<[Operation]?>(nil)
+        let operations = Mutex<[InboxOperation]?>(nil)
     }
 
     private let database: Database
@@ -67,9 +57,16 @@ final class SQLiteInbox: InboxStore {
     }
 
     func acknowledge(
-        id: String, recipient: MeshAddress, completion: @escaping @Sendable (InboxUsage) -> Void
+        id: String, recipient: MeshAddress, completion: @escaping @Sendable (FreedMessage?) -> Void
     ) {
         enqueue(.acknowledge(id, recipient, completion))
+    }
+
+    func move(
+        from old: MeshAddress, to new: MeshAddress, sequence: Int64,
+        completion: @escaping @Sendable (MovedMessages?) -> Void
+    ) {
+        enqueue(.move(from: old, to: new, sequence: sequence, completion))
     }
 
     func readPending(
@@ -97,7 +94,7 @@ final class SQLiteInbox: InboxStore {
 
 extension SQLiteInbox {
     @discardableResult
-    private func enqueue(_ operation: Operation) -> Bool {
+    private func enqueue(_ operation: InboxOperation) -> Bool {
         queue.withLock { queue in
             guard !queue.isClosed else { return false }
             waiting.add(operation.bytes, ordering: .relaxed)
@@ -110,10 +107,10 @@ extension SQLiteInbox {
     }
 
     /// Takes the next operations from the queue, so many that a change stays short under load.
-    private func takeOperations() -> [Operation] {
+    private func takeOperations() -> [InboxOperation] {
         queue.withLock { queue in
             guard queue.operations.count > Self.maximumBatch, !queue.isClosed else {
-                var operations: [Operation] = []
+                var operations: [InboxOperation] = []
                 swap(&operations, &queue.operations)
                 return operations
             }
@@ -129,7 +126,7 @@ extension SQLiteInbox {
         database.submit { [self] connection in
             let operations = takeOperations()
             batch.operations.withLock { $0 = operations }
-            return try operations.map { try Self.run($0, on: connection) }
+            return try Self.run(operations, on: connection)
         } completion: { [self] result in
             // A change whose transaction could not begin never ran: its operations still wait.
             let operations = batch.operations.withLock { $0 } ?? takeOperations()
@@ -140,40 +137,42 @@ extension SQLiteInbox {
             case .failure(let error):
                 logger.error(
                     "inbox not written", ["operations": operations.count, "reason": "\(error)"])
-                for operation in operations { Self.fail(operation) }
+                for operation in operations { operation.fail() }
             }
         }
     }
 
-    /// Does one operation and returns what to report once it is on disk.
+    /// Does all operations and returns what to report once they are on disk.
     private static func run(
-        _ operation: Operation, on connection: Connection
-    ) throws -> @Sendable () -> Void {
-        switch operation {
-        case .store(let message, let completion):
-            let isNew = try InboxSQL.store(message, on: connection)
-            return { completion(isNew ? .stored : .duplicate) }
-        case .acknowledge(let id, let recipient, let completion):
-            let freed = try InboxSQL.acknowledge(id: id, recipient: recipient, on: connection)
-            return { completion(freed) }
-        case .read(let recipient, let sequence, let now, let limit, let completion):
-            let page = try InboxSQL.pending(
-                for: recipient, after: sequence, now: now, limit: limit, on: connection)
-            return { completion(page) }
-        case .expire(let now, let completion):
-            let expired = try InboxSQL.expire(now: now, on: connection)
-            return { completion(expired) }
-        case .flush(let completion): return completion
-        }
-    }
-
-    private static func fail(_ operation: Operation) {
-        switch operation {
-        case .store(_, let completion): completion(.failed)
-        case .acknowledge(_, _, let completion): completion(InboxUsage())
-        case .read(_, _, _, _, let completion): completion(nil)
-        case .expire(_, let completion): completion(ExpiredMessages())
-        case .flush(let completion): completion()
+        _ operations: [InboxOperation], on connection: Connection
+    ) throws -> [@Sendable () -> Void] {
+        let ackOfStore = AckPairs.find(in: operations)
+        var freedByAck: [Int: FreedMessage] = [:]
+        return try operations.indices.map { index in
+            switch operations[index] {
+            case .store(let message, let completion):
+                let ack = ackOfStore[index]
+                let isNew = try InboxSQL.store(message, isAcknowledged: ack != nil, on: connection)
+                if isNew, let ack {
+                    freedByAck[ack] = FreedMessage(sender: message.sender, bytes: message.frame.count)
+                }
+                return { completion(isNew ? .stored : .duplicate) }
+            case .acknowledge(let id, let recipient, let completion):
+                let freed = try freedByAck[index]
+                    ?? InboxSQL.acknowledge(id: id, recipient: recipient, on: connection)
+                return { completion(freed) }
+            case .move(let old, let new, let sequence, let completion):
+                let moved = try InboxSQL.move(from: old, to: new, sequence: sequence, on: connection)
+                return { completion(moved) }
+            case .read(let recipient, let sequence, let now, let limit, let completion):
+                let page = try InboxSQL.pending(
+                    for: recipient, after: sequence, now: now, limit: limit, on: connection)
+                return { completion(page) }
+            case .expire(let now, let completion):
+                let expired = try InboxSQL.expire(now: now, on: connection)
+                return { completion(expired) }
+            case .flush(let completion): return completion
+            }
         }
     }
 }

@@ -1,0 +1,24 @@
+/// What waits for the thread of ``SQLiteInbox``, with whom to tell the result.
+enum InboxOperation: Sendable {
+    case store(InboxMessage, @Sendable (StoreOutcome) -> Void)
+    case acknowledge(String, MeshAddress, @Sendable (FreedMessage?) -> Void)
+    case move(from: MeshAddress, to: MeshAddress, sequence: Int64, @Sendable (MovedMessages?) -> Void)
+    case read(MeshAddress, after: Int64, now: Int64, limit: InboxUsage, @Sendable (PendingMessages?) -> Void)
+    case expire(now: Int64, @Sendable (ExpiredMessages) -> Void)
+    case flush(@Sendable () -> Void)
+
+    /// Bytes of messages it holds.
+    var bytes: Int { if case .store(let message, _) = self { message.frame.count } else { 0 } }
+
+    /// Tells that it had no effect.
+    func fail() {
+        switch self {
+        case .store(_, let completion): completion(.failed)
+        case .acknowledge(_, _, let completion): completion(nil)
+        case .move(_, _, _, let completion): completion(nil)
+        case .read(_, _, _, _, let completion): completion(nil)
+        case .expire(_, let completion): completion(ExpiredMessages())
+        case .flush(let completion): completion()
+        }
+    }
+}
