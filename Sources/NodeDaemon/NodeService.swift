@@ -245,6 +245,18 @@ public final class NodeService: Sendable {
         table.register(ListPairings.self) { _, _ in try await pairings.list() }
         table.register(InspectPairing.self) { request, _ in try await pairings.inspect(request.pairingName) }
         table.register(RevokePairing.self) { request, _ in try await pairings.revoke(request.pairingName) }
+        let (registry, identity) = (registry, identity)
+        table.register(RevokeIdentity.self) { request, _ in
+            let certificate: RevocationCertificate
+            do {
+                certificate = try RevocationCertificate.make(
+                    identity: identity, reason: request.reason, now: Date())
+            } catch {
+                throw OperationFailure(.invalid, "\(error)")
+            }
+            try await registry.revoke(certificate)
+            return RevokeIdentity.Answer(did: identity.did.text)
+        }
         table.register(PeerStatus.self) { [weak self] _, _ in
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
             return try await status()

@@ -95,6 +95,36 @@ struct MeshClientTests {
         func set(_ registry: RegistryClient) { client.withLock { $0 = registry } }
     }
 
+    /// As published clients send it; from registered agents it is taken (PythonAgentTests).
+    @Test func anUnsignedKnockOfAnUnregisteredAgentIsDropped() async throws {
+        let knocks = Knocks()
+        let policy: KnockPolicy = { _ in
+            knocks.note()
+            return .accept()
+        }
+        try await together(policy: policy) { _, first, second in
+            let bundle = try await first.registry.prekeyBundle(of: second.peer.did)
+            func knock(isSigned: Bool) throws {
+                let (_, establishment) = try X3DH.initiate(
+                    identity: first.identity, bundle: bundle, from: first.peer.did.text, to: second.peer.did.text)
+                var frame = KnockFrame.make(
+                    identity: first.identity, to: second.peer.did.text, intent: Intent(action: "establish_session"),
+                    establishment: establishment, now: Date())
+                if !isSigned { (frame.signature, frame.binding, frame.publicKey) = (nil, nil, nil) }
+                first.client.transmit(frame.encode())
+            }
+            try await first.registry.unregister(first.identity)
+            try knock(isSigned: false)
+            // KNOCKs of one peer are decided in turn, so this one tells that the first was dealt with.
+            try knock(isSigned: true)
+            try await waitUntil("the signed KNOCK") { knocks.count > 0 }
+            #expect(knocks.count == 1)
+            try await first.registry.register(first.identity, capabilities: [], metadata: [:])
+            try knock(isSigned: false)
+            try await waitUntil("the registered agent's unsigned KNOCK") { knocks.count == 2 }
+        }
+    }
+
     @Test func plaintextIsNeverTakenForAMessage() async throws {
         try await together { _, first, second in
             try await first.send("sealed", to: second.peer)

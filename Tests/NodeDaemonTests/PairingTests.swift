@@ -66,6 +66,22 @@ struct PairingTests {
         await mesh.stop()
     }
 
+    @Test func aRevokedPeerPairsWithNobodyAnyMore() async throws {
+        let mesh = try await MeshFixture()
+        let (revoked, other) = (try await mesh.peer("revoked"), try await mesh.peer("other"))
+        let token = try await other.token()
+        let answer = try await revoked.client.call(RevokeIdentity(reason: "stolen"))
+        let failure = await #expect(throws: OperationFailure.self) {
+            try await revoked.client.call(AcceptPairing(token: token))
+        }
+        #expect(failure?.message.contains("revoked") == true, "\(String(describing: failure))")
+        #expect(try await other.client.call(ListPairings()).map(\.phase) == [.pending])
+        #expect(answer.did.hasPrefix("did:mesh:"))
+        await revoked.stop()
+        await other.stop()
+        await mesh.stop()
+    }
+
     @Test func aStrangerGetsNoSessionWithoutAPendingToken() async throws {
         let mesh = try await MeshFixture()
         let (local, cloud) = try await mesh.pairedPeers()

@@ -1,6 +1,7 @@
 import Foundation
 import MeshIdentity
 import Storage
+import Synchronization
 import TestSupport
 import Testing
 
@@ -46,6 +47,31 @@ struct MeshCommandTests {
         #expect(output.out.contains(identity.did.text))
         #expect(!FileManager.default.fileExists(atPath: home.file("mesh-identity.json")))
     }
+
+    @Test func revokeAsksAndTellsTheNodeTheReason() async throws {
+        let node = try await ScriptedNode()
+        node.on(PeerStatus.self) { _ in
+            .init(
+                name: "laptop", did: "did:mesh:x", amid: "x", publicKey: "k", relay: "ws://r",
+                relayConnected: true, registry: "http://g", registered: true, sandboxes: 0, pairings: 0,
+                gateway: "http://127.0.0.1:1")
+        }
+        let record = Reasons()
+        node.on(RevokeIdentity.self) { request in
+            record.reasons.withLock { $0.append(request.reason) }
+            return .init(did: "did:mesh:x")
+        }
+        let unasked = try await node.kars("mesh", "revoke", "--reason", "stolen")
+        #expect(unasked.status == 2)
+        #expect(record.reasons.withLock { $0 } == [])
+        let output = try await node.kars("mesh", "revoke", "--reason", "stolen", "--yes")
+        #expect(output.status == 0)
+        #expect(output.out.contains("revoked did:mesh:x"))
+        #expect(record.reasons.withLock { $0 } == ["stolen"])
+        await node.close()
+    }
+
+    private final class Reasons: Sendable { let reasons = Mutex<[String]>([]) }
 
     @Test func resetIsRefusedWhileTheNodeRuns() async throws {
         _ = try makeIdentity()

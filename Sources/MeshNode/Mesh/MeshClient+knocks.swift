@@ -78,7 +78,7 @@ extension MeshClient {
         }
         if case .signed(let key) = try frame.verify() { return PeerIdentity(key: key) }
         // Unsigned KNOCKs are let in from registered agents only (AgentMesh wire §8).
-        guard let known = try await registry.key(of: peerDID) else {
+        guard let known = try await registry.key(of: peerDID, as: identity) else {
             throw OperationFailure(.refused, "the sender is not registered")
         }
         switch try frame.verify(key: known) {

@@ -207,7 +207,7 @@ extension MeshClient {
 
     /// The key of a peer that speaks in a session this one does not have; nil when it would get none.
     private func introduced(_ did: DID) async throws -> PeerIdentity? {
-        guard let key = try await registry.key(of: did) else { return nil }
+        guard let key = try await registry.key(of: did, as: identity) else { return nil }
         let peer = PeerIdentity(key: key)
         // Our KNOCK proves the peer, so theirs need not.
         guard case .accept = await policy(IncomingKnock(peer: peer, intent: Self.intent, isBound: true)) else {

@@ -35,7 +35,7 @@ extension MeshClient {
     private func carryOut(_ number: Int, _ peer: PeerIdentity) async {
         do {
             guard isConnected else { throw Self.disconnected }
-            let bundle = try await registry.prekeyBundle(of: peer.did)
+            let bundle = try await registry.prekeyBundle(of: peer.did, as: identity)
             // The key is pinned: a registry that answers with another one gets no session.
             try bundle.verify(for: peer.did)
             guard bundle.identityKeyEd == peer.key.bytes else {

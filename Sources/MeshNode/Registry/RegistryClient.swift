@@ -52,9 +52,9 @@ public struct RegistryClient: Sendable {
     /// The key behind a name; nil when the registry knows no such agent.
     ///
     /// Registries of other makers do not tell it with the agent: the prekeys name it as well.
-    func key(of did: DID) async throws -> PublicKey? {
+    func key(of did: DID, as identity: Identity? = nil) async throws -> PublicKey? {
         guard let agent = try await agent(did) else { return nil }
-        guard let text = agent.publicKey else { return try await prekeyBundle(of: did).verify(for: did) }
+        guard let text = agent.publicKey else { return try await prekeyBundle(of: did, as: identity).verify(for: did) }
         guard let bytes = Base64.decode(text), let key = try? PublicKey(bytes: bytes), did.names(key) else {
             throw OperationFailure(.refused, "the registry names another key for \(did)")
         }
@@ -67,8 +67,9 @@ public struct RegistryClient: Sendable {
         guard response.status == 200 else { throw failure(response, "uploading prekeys") }
     }
 
-    func prekeyBundle(of did: DID) async throws -> PrekeyBundle {
-        let response = try await send("GET", "/v1/agents/\(did)/prekeys")
+    /// - Parameter identity: who asks, for registries that want to know; nil asks without a name.
+    func prekeyBundle(of did: DID, as identity: Identity? = nil) async throws -> PrekeyBundle {
+        let response = try await send("GET", "/v1/agents/\(did)/prekeys", as: identity)
         if response.status == 404 {
             throw OperationFailure(
                 .unavailable, "the registry has no prekeys of \(did)",

@@ -8,7 +8,7 @@ extension Command {
     /// `kars mesh`
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
-        subcommands: [.meshStatus, .meshReset], group: "Agent mobility",
+        subcommands: [.meshStatus, .meshReset, .meshRevoke], group: "Agent mobility",
         later: [
             "auth", "setup-trust", "list", "security", "peer", "promote", "unpair", "demote",
         ])
@@ -27,6 +27,25 @@ extension Command {
             guard let stored = try StoredIdentity.find(invocation) else { throw failure }
             try OutputFormat.print(stored, invocation) { PeerText.facts(stored) }
         }
+    }
+
+    private static let meshRevoke = Command(
+        "revoke", summary: "Tell everyone that this peer's identity is not to be trusted",
+        discussion: "For a key that others may have. The registry hands out no prekeys of it any more, refuses "
+            + "what it signs and shows the revocation, and peers let it in no more. It cannot be undone; afterwards "
+            + "stop the node, run 'kars mesh reset' and pair again.",
+        options: [
+            .value("reason", "text", help: "Told to everyone who looks this peer up"),
+            Confirmation.option,
+        ] + NodeConnection.options,
+        examples: [Example("kars mesh revoke --reason 'laptop stolen'", "Give up the identity, after a question")],
+        environment: [KarsHome.variable]
+    ) { invocation in
+        let status = try await NodeConnection.call(PeerStatus(), invocation)
+        try Confirmation.require("Revoke the identity \(status.did) for ever", invocation)
+        let answer = try await NodeConnection.call(
+            RevokeIdentity(reason: invocation.value("reason") ?? ""), invocation)
+        try OutputFormat.print(answer, invocation) { "revoked \(answer.did)" }
     }
 
     private static let meshReset = Command(

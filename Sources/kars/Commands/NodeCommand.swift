@@ -38,6 +38,10 @@ extension Command {
                 "pairing-token-file", "file", kind: .file, help: "File with a token to redeem at the start",
                 environment: ServiceOptions.variable("node", "pairing-token-file")),
             .value(
+                "trust-threshold", "score", kind: .integer(0...1000),
+                help: "Least trust of a peer that wants to pair: its reputation in the registry times 1000",
+                defaultValue: "0", environment: ServiceOptions.variable("node", "trust-threshold")),
+            .value(
                 "driver", "driver", help: "What runs the sandboxes", defaultValue: "embedded",
                 environment: ServiceOptions.variable("node", "driver"), allowed: ["embedded"]),
             .value(
@@ -68,6 +72,7 @@ extension Command {
         configuration.allowPlaintext = invocation.flag("allow-plaintext")
         configuration.relayToken = try SecretFile.read("relay-token-file", invocation)
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
+        configuration.trustThreshold = Double(try invocation.integer("trust-threshold") ?? 0)
         if PassphrasePrompt.isPossible {
             configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }
         }

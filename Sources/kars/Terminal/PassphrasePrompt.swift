@@ -18,7 +18,9 @@ enum PassphrasePrompt {
         guard tcgetattr(STDIN_FILENO, &before) == 0 else { throw .passphrase("there is no terminal to ask for it") }
         var silent = before
         // Without signals too: a prompt that is killed would leave a terminal that shows nothing.
+        // Ctrl-C ends the line instead, and is seen below.
         silent.c_lflag &= ~tcflag_t(ECHO | ISIG)
+        withUnsafeMutableBytes(of: &silent.c_cc) { $0[Int(VEOL)] = interruption }
         tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
         defer {
             tcsetattr(STDIN_FILENO, TCSAFLUSH, &before)
