@@ -59,6 +59,9 @@ let package = Package(
         .executableTarget(
             name: "kars-bench", dependencies: ["MeshIdentity", "CSodium"], path: "Benchmarks/kars-bench",
             swiftSettings: strict),
+        .executableTarget(
+            name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/relay",
+            swiftSettings: strict),
 
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",

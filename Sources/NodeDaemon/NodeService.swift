@@ -42,6 +42,8 @@ public final class NodeService: Sendable {
 
     private let running = Mutex(Running())
     private let isRegistered = Mutex(false)
+    /// Whether the agents are taken up and the gate knows them.
+    private let isOpen = Mutex(false)
 
     /// Opens identity and state; nothing is reachable before ``start()``.
     public init(
@@ -126,14 +128,20 @@ public final class NodeService: Sendable {
 
     /// Starts everything and returns where the gateway listens.
     public func start() async throws -> Endpoint {
-        let moving = try await handoffs.sandboxesUnderWay()
+        let moving = try await handoffs.beginRecovery()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
-            http: { [health, gate] request in
+            http: { [self, health, gate] request in
                 if let answer = health.answer(path: request.path) {
                     return .text(answer.body, status: answer.status, contentType: answer.contentType)
+                }
+                guard self.isOpen.withLock({ $0 }) else {
+                    // The agents are not taken up yet: to call one of them unknown would be a lie.
+                    var later = HTTPResponse.text("{\"error\":\"the node is starting\"}", status: 503)
+                    later.headers["retry-after"] = "1"
+                    return later
                 }
                 return await gate.handle(request)
             }, webSocket: { [gate] in gate.accept($0) })
@@ -141,7 +149,9 @@ public final class NodeService: Sendable {
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
         try await sandboxes.recover(except: moving)
-        try await handoffs.forgetUnpromisedMoves()
+        // An interrupted move that was not committed ends here, also while relay and registry are away.
+        await handoffs.recover()
+        isOpen.withLock { $0 = true }
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket
@@ -187,9 +197,6 @@ public final class NodeService: Sendable {
             }
         }
         guard !Task.isCancelled else { return }
-        do { try await handoffs.recover() } catch {
-            logger.error("interrupted moves cannot be read", ["error": "\(error)"])
-        }
         await redeemToken()
         var beats = 0
         while !Task.isCancelled {

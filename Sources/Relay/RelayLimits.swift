@@ -87,7 +87,7 @@ public struct RelayLimits: Sendable {
     public var successionPatience: Duration = .seconds(1)
     /// Longest time between two such questions.
     public var successionMaximumPatience: Duration = .seconds(300)
-    /// Time ``RelayService/stop()`` gives connections to take what is queued for them.
+    /// Time a connection that is closed, also by ``RelayService/stop()``, has to take what is queued for it.
     public var drainTimeout: Duration = .seconds(5)
 
     public init() {}

@@ -155,6 +155,7 @@ extension RelayService {
         limits.maximumConnections = configuration.limits.connections
         limits.handshakeTimeout = configuration.limits.handshakeTimeout
         limits.drainTimeout = configuration.limits.drainTimeout
+        limits.closeTimeout = configuration.limits.drainTimeout
         // What a lagging client is sent stays far below; only one that provokes answers without reading
         // them gets there.
         limits.maximumQueuedBytes = 2 * (configuration.limits.lagBytes + configuration.limits.frameBytes)

@@ -68,6 +68,7 @@ struct RelayHardeningTests {
         try await TestRelay.run {
             $0.limits.idleTimeout = .milliseconds(400)
             $0.limits.lagBytes = 64 << 10
+            $0.limits.drainTimeout = .milliseconds(200)
             $0.limits.drainMessages = 10_000
             $0.limits.drainBytes = 64 << 20
         } _: { relay in

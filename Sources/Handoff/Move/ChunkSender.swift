@@ -23,11 +23,17 @@ struct ChunkSender: Sendable {
     ) async throws -> (bytes: Int, skipped: Set<ChunkID>) {
         var sent = 0
         var skipped: Set<ChunkID> = []
+        var done: Set<ChunkID> = []
         while true {
             try await check()
             let listed = try await calls.call(ListMissing(id: id, limit: Self.listedChunks), of: peer)
             let missing = try Self.ids(listed.chunks.bytes).filter { !skipped.contains($0) }
             guard !missing.isEmpty else { return (sent, skipped) }
+            // A taker that has lost what it was sent, or says so, would be served for ever.
+            guard done.isDisjoint(with: missing) else {
+                throw OperationFailure(.failed, "the taker asks again for chunks it was sent")
+            }
+            done.formUnion(missing)
             let (bytes, unreadable) = try await send(missing, from: reader, isExact: isExact)
             sent += bytes
             skipped.formUnion(unreadable)

@@ -109,6 +109,16 @@ struct MovedState: Codable, Sendable {
     let digest: String
     let createdAt: Date
     let formerHomes: [DID]
+
+    /// Former homes a record keeps, the latest ones.
+    static let maximumFormerHomes = 64
+
+    /// Whether a taker may keep what a stranger could have written; the token becomes a file and a password.
+    var isSane: Bool {
+        (16...256).contains(gatewayToken.utf8.count)
+            && gatewayToken.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+            && digest.utf8.count <= 128 && formerHomes.count <= Self.maximumFormerHomes
+    }
 }
 
 /// The home record names the taker: it starts the agent.
@@ -133,6 +143,20 @@ struct CancelMove: PeerOperation {
     let id: String
 
     typealias Answer = Done
+}
+
+/// A taker that waits asks its giver how the move stands.
+struct AskFate: PeerOperation {
+    static let name = "move.fate"
+    static let access = OperationAccess.paired
+    static let patience = 10
+
+    let id: String
+
+    struct Answer: Codable, Sendable {
+        /// Nil when the giver knows no such move.
+        let phase: HandoffProgress.Phase?
+    }
 }
 
 /// Asks the agent's home to give it to the caller (`kars handoff <name> --to local`).

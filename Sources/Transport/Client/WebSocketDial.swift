@@ -63,6 +63,8 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
         }
     }
 
+    func endDidBegin() { setDeadline(after: limits.closeTimeout) }
+
     func setReading(_ isReading: Bool) {
         if let socket { lws_rx_flow_control(socket, isReading ? 1 : 0) }
     }

@@ -48,6 +48,8 @@ extension ServerConnection: WebSocketLink {
         return 0
     }
 
+    func endDidBegin() { setDeadline(after: server.limits.closeTimeout) }
+
     func setReading(_ isReading: Bool) {
         if let socket { lws_rx_flow_control(socket, isReading ? 1 : 0) }
     }

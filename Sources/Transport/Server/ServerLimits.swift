@@ -12,6 +12,9 @@ public struct ServerLimits: Sendable, Hashable {
     public var keepAliveTimeout: Duration = .seconds(60)
     /// Bytes waiting to be sent on one WebSocket; above it the socket closes with 1013 and drops them.
     public var maximumQueuedBytes = 8 << 20
+    /// Time a WebSocket that is being closed has for writing what is queued and the close frame; then it is
+    /// cut, also from a peer that reads nothing.
+    public var closeTimeout: Duration = .seconds(10)
     /// Time ``Server/close()`` gives requests under way.
     public var drainTimeout: Duration = .seconds(10)
 

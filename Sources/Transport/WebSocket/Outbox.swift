@@ -53,6 +53,7 @@ struct Outbox: Sendable {
     private var messages: [OutgoingMessage] = []
     private var head = 0
     private var isFlushRequested = false
+    private var isEndAnnounced = false
     private(set) var queuedBytes = 0
 
     init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
@@ -100,6 +101,13 @@ struct Outbox: Sendable {
             return .close(close)
         }
         return .nothing
+    }
+
+    /// True once, when a close waits to be written.
+    mutating func announcesEnd() -> Bool {
+        guard !isEndAnnounced, case .closing = state else { return false }
+        isEndAnnounced = true
+        return true
     }
 
     mutating func markClosed() {

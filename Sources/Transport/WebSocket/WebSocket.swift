@@ -42,9 +42,7 @@ public final class WebSocket: Sendable {
         withUnsafeBytes(of: UInt8(ascii: "?")) { append(OutgoingMessage(copying: $0, kind: .ping)) }
     }
 
-    private func append(_ frame: OutgoingMessage) {
-        if outbox.withLock({ $0.append(frame) }) { requestFlush() }
-    }
+    private func append(_ frame: OutgoingMessage) { change { $0.append(frame) } }
 
     /// Bytes of payload waiting to be written.
     public var queuedBytes: Int { outbox.withLock { $0.queuedBytes } }
@@ -54,7 +52,7 @@ public final class WebSocket: Sendable {
     /// - Parameter reason: cut to 123 bytes (RFC 6455 §5.5); with 1012 to 1014 it is preceded by the
     ///   registered name of the code.
     public func close(code: Int, reason: String = "") {
-        if outbox.withLock({ $0.close(code: code, reason: reason) }) { requestFlush() }
+        change { $0.close(code: code, reason: reason) }
     }
 
     /// Holds the peer back; from any thread.
@@ -75,7 +73,12 @@ public final class WebSocket: Sendable {
         link.withLock { $0 = nil }
     }
 
-    private func requestFlush() { onLoop { $0.requestWritable() } }
+    /// Changes the queue, has it written if the change says so, and bounds the time a close may take.
+    private func change(_ body: (inout Outbox) -> Bool) {
+        let (needsFlush, isEnding) = outbox.withLock { (body(&$0), $0.announcesEnd()) }
+        if isEnding { onLoop { $0.endDidBegin() } }
+        if needsFlush { onLoop { $0.requestWritable() } }
+    }
 
     private func onLoop(_ body: @escaping @Sendable (any WebSocketLink) -> Void) {
         guard let link = link.withLock({ $0 }) else { return }
@@ -92,4 +95,6 @@ extension WebSocket: Hashable {
 protocol WebSocketLink: AnyObject, Sendable {
     func requestWritable()
     func setReading(_ isReading: Bool)
+    /// A close was queued: the socket must not outlive it for long.
+    func endDidBegin()
 }
