@@ -47,10 +47,12 @@ final class Fixture: Sendable {
     ) async -> Answer {
         var headers: HTTPHeaders = [:]
         headers["authorization"] = authorization ?? identity.map { TimestampAuthorization.header(for: $0, now: now) }
-        return Answer(
+        let answer = Answer(
             await api.handle(
                 HTTPRequest(
                     method: method, path: path, query: query, headers: headers, body: body, remoteAddress: address)))
+        OpenAPICheck.shared.check(answer, to: method, path)
+        return answer
     }
 
     func send(

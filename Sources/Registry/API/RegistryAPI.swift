@@ -94,6 +94,7 @@ struct RegistryAPI: Sendable {
         let isGet = request.method == "GET"
         switch route {
         case .health: return healthSummary()
+        case .openAPI: return .text(OpenAPIDocument.json, contentType: "application/json")
         case .agents: return try await register(request)
         case .agent(let did):
             return isGet ? try await agent(named: did) : try await deregister(did, request)

@@ -1,6 +1,7 @@
 /// The registry's resources (AgentMesh wire §7, and ours below `home`). A DID is still text here.
 enum Route: Equatable {
     case health
+    case openAPI
     case agents
     case agent(String)
     case prekeys(String)
@@ -35,6 +36,10 @@ enum Route: Equatable {
         }
         if parts == ["health"] {
             self = .health
+            return
+        }
+        if parts == ["openapi.json"] {
+            self = .openAPI
             return
         }
         guard parts.count > 1, parts.removeFirst() == "v1" else { return nil }
@@ -74,7 +79,7 @@ enum Route: Equatable {
     /// What may be done with it, as an `Allow` field lists it.
     var methods: [String] {
         switch self {
-        case .health, .presence, .discovery, .oauthProviders, .oauthCallback, .homeHistory, .logHead, .logEntries, .logProof,
+        case .health, .openAPI, .presence, .discovery, .oauthProviders, .oauthCallback, .homeHistory, .logHead, .logEntries, .logProof,
             .logConsistency:
             ["GET"]
         case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
