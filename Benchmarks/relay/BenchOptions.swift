@@ -36,7 +36,9 @@ struct BenchOptions: Sendable {
             }
             guard let value = rest.popFirst() else { throw .usage }
             switch name {
-            case "--pairs": pairs = try value.split(separator: ",").map { try Self.count(String($0)) }
+            case "--pairs":
+                pairs = []
+                for part in value.split(separator: ",") { pairs.append(try Self.count(String(part))) }
             case "--window": window = try Self.count(value)
             case "--seconds": seconds = Double(try Self.count(value))
             case "--size": size = try Self.count(value)

@@ -51,8 +51,8 @@ struct RelayBench {
 
     private static func measure(_ options: BenchOptions) async throws {
         let loop = try EventLoop(name: "clients")
-        print("\(options.size) B of ciphertext, every message acked, \(options.window) under way in all")
-        print(row(["server", "pairs", "messages/s", "of limit", "CPU µs/msg", "of limit", "p50 µs", "p99 µs", "of limit"]))
+        show("\(options.size) B of ciphertext, every message acked, \(options.window) under way in all")
+        show(row(["server", "pairs", "messages/s", "of limit", "CPU µs/msg", "of limit", "p50 µs", "p99 µs", "of limit"]))
         for pairs in options.pairs {
             var limit: PairLoad.Result?
             for candidate in candidates(options) {
@@ -62,7 +62,7 @@ struct RelayBench {
                     .run(pairs: pairs, on: server, isRelay: candidate.isRelay)
                 let best = limit ?? result
                 limit = best
-                print(row([
+                show(row([
                     candidate.name, "\(pairs)", number(result.perSecond), ratio(result.perSecond / best.perSecond),
                     number(result.processorTimePerMessage, 1),
                     ratio(result.processorTimePerMessage / best.processorTimePerMessage), number(result.median),
@@ -70,24 +70,30 @@ struct RelayBench {
                 ]))
             }
         }
-        print("\n" + row(["server", "idle", "B/connection"]))
+        show("\n" + row(["server", "idle", "B/connection"]))
         for candidate in candidates(options) {
             let server = try await candidate.start()
             defer { server.stop() }
             let bytes = try await IdleLoad(options: options, loop: loop).run(on: server, isRelay: candidate.isRelay)
-            print(row([candidate.name, "\(options.idle)", number(bytes)]))
+            show(row([candidate.name, "\(options.idle)", number(bytes)]))
         }
-        print("\n" + row(["server", "messages", "confirmed/s", "drained/s"]))
+        show("\n" + row(["server", "messages", "confirmed/s", "drained/s"]))
         for candidate in candidates(options) where candidate.confirms {
             let server = try await candidate.start()
             defer { server.stop() }
             let result = try await StoreLoad(options: options, loop: loop).run(on: server)
-            print(row([
+            show(row([
                 candidate.name, "\(options.stored)", number(result.confirmedPerSecond),
                 number(result.drainedPerSecond),
             ]))
         }
         loop.shutdown()
+    }
+
+    /// Prints a line that is seen at once, also through a pipe.
+    private static func show(_ line: String) {
+        print(line)
+        fflush(nil)
     }
 
     private static func row(_ cells: [String]) -> String {

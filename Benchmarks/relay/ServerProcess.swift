@@ -77,6 +77,10 @@ final class ServerProcess {
 
     func stop() {
         process.terminate()
+        let deadline = ContinuousClock.now + .seconds(2)
+        while process.isRunning, .now < deadline { usleep(20_000) }
+        // The Python relay waits for its clients.
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
         try? FileManager.default.removeItem(at: folder)
     }
