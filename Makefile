@@ -6,7 +6,7 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test test-full bench docs clean
+.PHONY: help setup build release demo test test-full fuzz bench docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,8 +36,13 @@ test: setup ## Build and run all tests
 test-full: export KARS_TEST_FULL = 1
 test-full: test ## Run all tests, the slow ones too
 
-bench: release ## Measure start-up against its budget of 15 ms
+fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
+	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
+
+bench: release ## Measure start-up against its budget of 15 ms, and sessions against their primitives
+	$(RELEASE) --product kars-bench
 	@scripts/bench
+	@scripts/bench-sessions
 
 docs: build ## Write docs/reference.md and the manual pages anew from the command tree
 	@mkdir -p docs

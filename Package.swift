@@ -57,21 +57,32 @@ let package = Package(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
 
         .executableTarget(
+            name: "kars-bench", dependencies: ["MeshIdentity", "CSodium"], path: "Benchmarks/kars-bench",
+            swiftSettings: strict),
+        .executableTarget(
             name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/relay",
             swiftSettings: strict),
 
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
             swiftSettings: strict),
+        .target(
+            name: "MeshTestSupport", dependencies: ["TestSupport", "MeshNode", "Relay", "Registry"],
+            path: "Tests/MeshTestSupport", swiftSettings: strict),
         tests("Observability", []),
         tests("Storage", []),
         tests("Transport", []),
-        tests("MeshIdentity", [], resources: [.copy("Vectors")]),
+        .target(
+            name: "FuzzSupport", dependencies: ["MeshIdentity"], path: "Tests/FuzzSupport", swiftSettings: strict),
+        tests("MeshIdentity", ["FuzzSupport"], resources: [.copy("Vectors")]),
         tests("Relay", ["Transport", "MeshIdentity"]),
         tests("Registry", ["Transport", "MeshIdentity"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
-        tests("MeshNode", ["Relay", "Registry"]),
+        tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),
+        .testTarget(
+            name: "InteropTests", dependencies: ["MeshNode", "MeshIdentity", "Transport", "TestSupport", "MeshTestSupport"],
+            resources: [.copy("Python")], swiftSettings: strict),
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),

@@ -1,9 +1,13 @@
+import MeshIdentity
 import Transport
 
 /// How a node runs; each property is a flag of `kars node`.
 public struct NodeConfiguration: Sendable {
     /// The file in the home folder that a running node holds locked.
     public static let lockName = "node.lock"
+
+    /// What a node says in the registry that it can do.
+    static let capabilities = ["kars-peer", "offload", "pairing"]
 
     /// What other peers and commands call this one.
     public var name: String
@@ -25,6 +29,10 @@ public struct NodeConfiguration: Sendable {
     public var socketPath: String
     /// A pairing token to redeem at the start.
     public var pairingToken: String?
+    /// Least trust of a peer that is not paired yet, 0 to 1000: its reputation in the registry times 1000.
+    public var trustThreshold = 0.0
+    /// Asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.
+    public var askPassphrase: KeySealers.AskPassphrase?
     /// The `kars` that runs inside sandboxes.
     public var karsExecutable: String
 

@@ -42,6 +42,8 @@ public final class NodeService: Sendable {
 
     private let running = Mutex(Running())
     private let isRegistered = Mutex(false)
+    /// Whether the agents are taken up and the gate knows them.
+    private let isOpen = Mutex(false)
 
     /// Opens identity and state; nothing is reachable before ``start()``.
     public init(
@@ -59,13 +61,16 @@ public final class NodeService: Sendable {
         try AtomicFile.makeFolder(configuration.dataFolder)
         lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
+        let environment = ProcessInfo.processInfo.environment
         let sealer = try KeySealers.standard(
-            folder: configuration.homeFolder, environment: ProcessInfo.processInfo.environment)
-        let identity = try Keystore(folder: configuration.homeFolder, sealer: sealer).loadOrCreate()
+            folder: configuration.homeFolder, environment: environment, ask: configuration.askPassphrase)
+        let identity = try HomeIdentity.open(
+            folder: configuration.homeFolder, sealer: sealer, environment: environment, logger: logger)
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
-        registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        let registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        self.registry = registry
         let pairings = PairingService(
             store: store, identity: identity, peerName: configuration.name,
             relayURL: configuration.relay.description, registryURL: configuration.registry.description,
@@ -87,10 +92,19 @@ public final class NodeService: Sendable {
         messages.attach(calls)
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, logger: logger,
-            policy: { peer, _ in
+            policy: { knock in
                 // Strangers get a session only while some token waits for one of them.
-                if await pairings.active(with: peer) != nil { return .accept }
-                return await pairings.hasPendingToken() ? .accept : .reject(reason: "policy_denied")
+                let isPaired = await pairings.active(with: knock.peer) != nil
+                if !isPaired, await !pairings.hasPendingToken() { return .reject(reason: "policy_denied") }
+                var rules = KnockRules(
+                    trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities))
+                if isPaired {
+                    // The pairing is the trust, and a paired peer's node signs its KNOCKs whole.
+                    rules.trustThreshold = 0
+                    rules.requiresBinding = true
+                }
+                guard let sender = try? await registry.agent(knock.peer.did) else { return .tryLater }
+                return rules.decide(knock, sender: sender)
             },
             onMessage: { calls.handle($1, from: $0) },
             onChange: { isConnected in
@@ -98,6 +112,7 @@ public final class NodeService: Sendable {
             })
         calls.attach(client)
         gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
+        gate.carryStreams(over: calls)
         let driver = try EmbeddedDriver(
             root: configuration.dataFolder + "/sandboxes", karsExecutable: configuration.karsExecutable,
             loop: loop, logger: logger)
@@ -118,16 +133,25 @@ public final class NodeService: Sendable {
         limits.maximumBodyBytes = 8 << 20
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
-            http: { [health, gate] request in
+            http: { [self, health, gate] request in
                 if let answer = health.answer(path: request.path) {
                     return .text(answer.body, status: answer.status, contentType: answer.contentType)
                 }
+                guard self.isOpen.withLock({ $0 }) else {
+                    // The agents are not taken up yet: to call one of them unknown would be a lie.
+                    var later = HTTPResponse.text("{\"error\":\"the node is starting\"}", status: 503)
+                    later.headers["retry-after"] = "1"
+                    return later
+                }
                 return await gate.handle(request)
-            })
+            }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }
         let scheme = configuration.gatewayTLS == nil ? "http" : "https"
         await sandboxes.setGateway("\(scheme)://\(server.endpoint)")
         try await sandboxes.recover(except: moving)
+        // An interrupted move that was not committed ends here, also while relay and registry are away.
+        await handoffs.recover()
+        isOpen.withLock { $0 = true }
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
             $0.socket = socket
@@ -158,7 +182,7 @@ public final class NodeService: Sendable {
         while !Task.isCancelled {
             do {
                 try await registry.register(
-                    identity, capabilities: ["kars-peer", "offload", "pairing"],
+                    identity, capabilities: NodeConfiguration.capabilities,
                     metadata: ["display_name": configuration.name])
                 isRegistered.withLock { $0 = true }
                 try await client.start(
@@ -173,9 +197,6 @@ public final class NodeService: Sendable {
             }
         }
         guard !Task.isCancelled else { return }
-        do { try await handoffs.recover() } catch {
-            logger.error("interrupted moves cannot be read", ["error": "\(error)"])
-        }
         await redeemToken()
         var beats = 0
         while !Task.isCancelled {

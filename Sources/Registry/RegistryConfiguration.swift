@@ -14,11 +14,19 @@ public struct RegistryConfiguration: Sendable {
     public var threads: Int
     /// Bounds on what strangers send.
     public var limits: RegistryLimits
+    /// What it asks of callers.
+    public var policy: RegistryPolicy
+    /// Lets agents become `verified`; nil answers 503 to whoever tries.
+    public var entra: EntraSettings?
+    /// Where people may sign in; nil offers no provider.
+    public var oauth: OAuthSettings?
 
     /// One loop on loopback port 8080, without TLS, unless told otherwise.
     public init(
         endpoint: Endpoint = .tcp(host: "127.0.0.1", port: 8080), dataFolder: String, tls: ServerTLS? = nil,
-        allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits()
+        allowPlaintext: Bool = false, threads: Int = 1, limits: RegistryLimits = RegistryLimits(),
+        policy: RegistryPolicy = RegistryPolicy(),
+        entra: EntraSettings? = nil, oauth: OAuthSettings? = nil
     ) {
         self.endpoint = endpoint
         self.dataFolder = dataFolder
@@ -26,6 +34,9 @@ public struct RegistryConfiguration: Sendable {
         self.allowPlaintext = allowPlaintext
         self.threads = threads
         self.limits = limits
+        self.policy = policy
+        self.entra = entra
+        self.oauth = oauth
     }
 
     /// - Throws: ``RegistryError/plaintextBeyondLoopback(_:)``.

@@ -4,6 +4,8 @@ import Transport
 public enum RegistryError: Error, Sendable, CustomStringConvertible {
     /// Anybody on the network could read and change what agents send.
     case plaintextBeyondLoopback(Endpoint)
+    /// A setting that cannot be followed.
+    case badSetting(String)
     /// It runs already, or was stopped.
     case cannotStart(String)
 
@@ -12,6 +14,7 @@ public enum RegistryError: Error, Sendable, CustomStringConvertible {
         case .plaintextBeyondLoopback(let endpoint):
             "the registry does not listen on \(endpoint) without TLS; "
                 + "give --tls-cert and --tls-key, or allow it with --allow-plaintext"
+        case .badSetting(let reason): "the registry's settings are refused: \(reason)"
         case .cannotStart(let reason): "the registry cannot start: \(reason)"
         }
     }

@@ -6,9 +6,15 @@ public struct RegistryLimits: Sendable {
     public var requestsPerSecond = 200.0
     /// Requests that one address may make at once.
     public var requestBurst = 400.0
+    /// Agents a second that one address may register for long; above it the answer is 429.
+    public var registrationsPerSecond = 20.0
+    /// Agents that one address may register at once.
+    public var registrationBurst = 200.0
     /// One-time prekeys that one address may take of one agent at once; beyond it bundles come without one, so that
     /// nobody can use up an agent's supply and yet everybody can reach it.
     public var prekeyBurst = 10.0
+    /// People who may be signing in at one time; beyond it the answer is 503.
+    public var maximumSignIns = 10_000
     /// Time after which an address may take one more.
     public var prekeyRefillInterval: Duration = .seconds(60)
     /// Addresses whose rates are remembered.

@@ -1,5 +1,6 @@
 import Dispatch
 import FoundationEssentials
+import MeshIdentity
 import Observability
 import Synchronization
 import Transport
@@ -10,6 +11,7 @@ public final class RegistryService: Sendable {
     private struct Running {
         let server: Server
         let loops: [EventLoop]
+        let upkeep: Task<Void, Never>
     }
 
     private enum State {
@@ -18,7 +20,12 @@ public final class RegistryService: Sendable {
 
     private let configuration: RegistryConfiguration
     private let store: any RegistryStore
-    private let api: RegistryAPI
+    private let signer: Identity
+    private let metrics: Metrics
+    /// How often idle agents are looked for, and how many go in one transaction.
+    private static let sweepInterval: Duration = .seconds(600)
+    private static let sweepSize = 500
+
     private let logger: Logger
     private let health: Health
     private let state = Mutex(State.idle)
@@ -33,10 +40,11 @@ public final class RegistryService: Sendable {
         try configuration.validate()
         self.configuration = configuration
         self.logger = logger
+        self.metrics = metrics
         self.health = health
         store = try SQLiteRegistryStore(folder: configuration.dataFolder)
-        api = RegistryAPI(
-            store: store, limits: configuration.limits, logger: logger, metrics: metrics, health: health)
+        let keyFolder = configuration.dataFolder + "/log-key"
+        signer = try Keystore(folder: keyFolder, sealer: try KeySealers.machineKey(folder: keyFolder)).loadOrCreate()
     }
 
     /// Listens and returns where, with the port the kernel picked. A service starts once.
@@ -53,13 +61,18 @@ public final class RegistryService: Sendable {
             var limits = ServerLimits()
             // Twice the bound, so that a body a little too long gets an answer that says so in JSON.
             limits.maximumBodyBytes = 2 * configuration.limits.maximumBodyBytes
-            let api = self.api
+            let api = try RegistryAPI(
+                store: store, limits: configuration.limits, policy: configuration.policy, signer: signer,
+                verifier: configuration.entra?.verifier(on: loops[0]),
+                oauth: configuration.oauth.map { settings in
+                    settings.providers.map { OAuthClient($0, publicURL: settings.publicURL, loop: loops[0]) }
+                } ?? [], logger: logger, metrics: metrics, health: health)
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })
             let mayRun = state.withLock { state in
                 guard case .starting = state else { return false }
-                state = .running(Running(server: server, loops: loops))
+                state = .running(Running(server: server, loops: loops, upkeep: Task { await self.removeIdleAgents() }))
                 return true
             }
             guard mayRun else {
@@ -84,6 +97,8 @@ public final class RegistryService: Sendable {
             if case .running(let running) = state { return running }
             return nil
         }
+        running?.upkeep.cancel()
+        await running?.upkeep.value
         await running?.server.close()
         let store = self.store
         await Self.offPool {
@@ -91,6 +106,39 @@ public final class RegistryService: Sendable {
             store.close()
         }
         if running != nil { logger.info("registry stopped") }
+    }
+
+    /// Copies all that the registry knows, as it is at one moment, into a new file of mode 0600, while it goes on
+    /// serving; an older backup there is replaced. The key of the log is not in it.
+    ///
+    /// Whoever serves from a backup hands out one-time prekeys again that were handed out since it was made.
+    public func backup(to path: String) async throws {
+        let store = self.store
+        try await withCheckedThrowingContinuation { continuation in
+            DispatchQueue.global().async {
+                continuation.resume(with: Result { try store.backup(to: path) })
+            }
+        }
+        logger.info("registry backed up", ["file": path])
+    }
+
+    /// Until it is cancelled.
+    private func removeIdleAgents() async {
+        guard let lifetime = configuration.policy.anonymousLifetime else { return }
+        while !Task.isCancelled {
+            do {
+                let before = Date().addingTimeInterval(-lifetime.inSeconds)
+                var removed = 0, count = 0
+                repeat {
+                    count = try await store.removeIdle(before: before, limit: Self.sweepSize)
+                    removed += count
+                } while count == Self.sweepSize && !Task.isCancelled
+                if removed > 0 { logger.info("idle agents removed", ["count": removed]) }
+            } catch {
+                logger.error("idle agents cannot be removed", ["reason": "\(error)"])
+            }
+            try? await Task.sleep(for: Self.sweepInterval)
+        }
     }
 
     /// Runs what joins threads on a thread that may block.

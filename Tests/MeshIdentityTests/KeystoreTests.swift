@@ -25,7 +25,7 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     let home = folder.file("deep/home")
     let store = Keystore(folder: home, sealer: try KeySealers.standard(folder: home, environment: [:]))
     #expect(try store.load() == nil)
-    #expect(store.describe() == nil)
+    #expect(Keystore.describe(folder: home) == nil)
     let identity = try store.loadOrCreate(now: noon)
     let again = Keystore(folder: home, sealer: try KeySealers.standard(folder: home, environment: [:]))
     #expect(try again.loadOrCreate().publicKey == identity.publicKey)
@@ -33,7 +33,7 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     #expect(
         mode(store.path) == 0o600 && mode(folder.file("deep/home/machine-key")) == 0o600
             && mode(home) == 0o700)
-    let facts = try #require(store.describe())
+    let facts = try #require(Keystore.describe(folder: home))
     #expect(
         facts.did == identity.did.text && facts.amid == identity.amid && facts.publicKey == identity.publicKey
     )
@@ -147,6 +147,23 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     #expect(throws: IdentityError.self) { try KeySealers.passphrase(file: file, folder: folder.path) }
 }
 
+@Test func whereTheIdentityIsSealedWithAPassphraseAPersonIsAsked() throws {
+    let folder = TemporaryFolder()
+    // Nobody is asked while no identity says so.
+    let none: KeySealers.AskPassphrase = { () throws(IdentityError) in throw .passphrase("nobody is there") }
+    #expect(try KeySealers.standard(folder: folder.path, environment: [:], ask: none).kdf.source == .machineKey)
+    let passphrase = SecretBytes(copying: Array("correct horse".utf8))
+    let sealer = try KeySealers.passphrase(passphrase, folder: folder.path, cost: cheap)
+    let identity = try Keystore(folder: folder.path, sealer: sealer).loadOrCreate()
+    let asked = try KeySealers.standard(folder: folder.path, environment: [:]) { () throws(IdentityError) in passphrase }
+    #expect(try Keystore(folder: folder.path, sealer: asked).load()?.publicKey == identity.publicKey)
+    #expect(throws: IdentityError.passphrase("nobody is there")) {
+        try KeySealers.standard(folder: folder.path, environment: [:], ask: none)
+    }
+    let failure = #expect(throws: IdentityError.self) { try KeySealers.standard(folder: folder.path, environment: [:]) }
+    #expect("\(failure!)".contains(KeySealers.passphraseVariable))
+}
+
 @Test func aSystemdCredentialComesBeforeTheMachineKey() throws {
     let folder = TemporaryFolder()
     let credentials = TemporaryFolder()
@@ -172,8 +189,8 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
         SecretBytes(copying: Array("p".utf8)), folder: folder.path, cost: cheap)
     let rotated = try machine.rotateSealing(to: sealer)
     #expect(try rotated.load()?.publicKey == identity.publicKey)
-    #expect(rotated.describe()?.createdAt == "2026-11-24T00:00:00.000Z")
-    #expect(rotated.describe()?.kdf.source == .passphrase)
+    #expect(Keystore.describe(folder: folder.path)?.createdAt == "2026-11-24T00:00:00.000Z")
+    #expect(Keystore.describe(folder: folder.path)?.kdf.source == .passphrase)
     #expect(throws: IdentityError.self) { try machine.load() }
 }
 
@@ -184,11 +201,11 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     let before = try content(store.path)
     // A second name for the same file shows what was left of it.
     link(store.path, folder.file("witness"))
-    try store.reset()
+    try Keystore.reset(folder: folder.path)
     #expect(access(store.path, F_OK) != 0)
     let left = try content(folder.file("witness"))
     #expect(left.count == before.count && left != before && !left.starts(with: before.prefix(8)))
-    try store.reset()
+    try Keystore.reset(folder: folder.path)
     #expect(try store.loadOrCreate().publicKey != identity.publicKey)
 }
 
@@ -249,6 +266,6 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
         #expect(throws: IdentityError.self) { try store.importPublic(hostName: "other", home: "/home/u") }
         #expect(try store.importPublic(hostName: "host", home: "/home/u").publicKey == identity.publicKey)
         #expect(try store.load()?.publicKey == identity.publicKey)
-        #expect(store.describe()?.createdAt == "2026-06-01T00:00:00.000Z" && mode(store.path) == 0o600)
+        #expect(Keystore.describe(folder: folder.path)?.createdAt == "2026-06-01T00:00:00.000Z" && mode(store.path) == 0o600)
     }
 }

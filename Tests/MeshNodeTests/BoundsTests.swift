@@ -95,7 +95,7 @@ import Testing
         for _ in 0..<500 {
             // Nothing but a changed key, which the seal around it excludes, reads as a session.
             let read = PeerSession(serialized: random.mutation(of: stored))
-            #expect(read == nil || (read?.canSend == false && read?.candidates.isEmpty == true))
+            #expect(read == nil || (read?.canSend() == false && read?.candidates.isEmpty == true))
         }
         #expect(PeerSession(serialized: stored + [0, 0, 0, 0, 9]) == nil)
         #expect(PeerSession(serialized: stored + [0, 255, 255, 255, 255]) == nil)

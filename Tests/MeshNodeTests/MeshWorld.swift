@@ -92,7 +92,7 @@ final class MeshWorld: Sendable {
     func peer(
         _ identity: Identity = .generate(), store: String = UUID().uuidString, connects: Bool = true,
         limits: MeshLimits = .quick, callLimits: CallLimits = CallLimits(),
-        policy: @escaping KnockPolicy = { _, _ in .accept }
+        policy: @escaping KnockPolicy = { _ in .accept() }
     ) async throws -> TestPeer {
         try await registry.register(identity, capabilities: [], metadata: [:])
         let peer = try await TestPeer(
@@ -157,9 +157,9 @@ final class TestPeer: Sendable {
         let record = Record()
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, limits: limits, logger: .silent,
-            policy: { peer, intent in
+            policy: { knock in
                 record.knocks.withLock { $0 += 1 }
-                return await policy(peer, intent)
+                return await policy(knock)
             },
             onMessage: { peer, bytes in
                 record.heard.withLock { $0.append(bytes) }

@@ -56,7 +56,7 @@ import Testing
     @Test func aRejectedKnockFailsAllWhoWaitForIt() async throws {
         try await MeshWorld.run { world in
             let a = try await world.peer()
-            let b = try await world.peer(policy: { _, _ in .reject(reason: "policy_denied") })
+            let b = try await world.peer(policy: { _ in .reject(reason: "policy_denied") })
             for _ in 0..<3 {
                 let failure = await #expect(throws: OperationFailure.self) {
                     try await a.client.send(text("no"), to: b.name)
@@ -244,7 +244,7 @@ import Testing
 
     @Test func aPeerWithoutTheSessionOnlyKnocksWhereItWouldLetIn() async throws {
         try await MeshWorld.run { world in
-            let b = try await world.peer(policy: { _, _ in .reject(reason: "policy_denied") })
+            let b = try await world.peer(policy: { _ in .reject(reason: "policy_denied") })
             let stranger = try await world.peer(connects: false)
             try await stranger.client.publishPrekeys()
             var frames = try TestInitiator(
@@ -346,9 +346,9 @@ import Testing
             let (starts, feed) = AsyncStream.makeStream(of: CheckedContinuation<Void, Never>.self)
             let b = try await world.peer(
                 connects: false,
-                policy: { _, _ in
+                policy: { _ in
                     await withCheckedContinuation { feed.yield($0) }
-                    return .accept
+                    return .accept()
                 })
             try await b.client.publishPrekeys()
             let identity = Identity.generate()
@@ -376,9 +376,9 @@ import Testing
             let (starts, feed) = AsyncStream.makeStream(of: CheckedContinuation<Void, Never>.self)
             let b = try await world.peer(
                 limits: limits,
-                policy: { _, _ in
+                policy: { _ in
                     await withCheckedContinuation { feed.yield($0) }
-                    return .accept
+                    return .accept()
                 })
             let bundle = try await world.registry.prekeyBundle(of: b.identity.did)
             for _ in 0..<2 { await b.client.receive(try TestInitiator(to: b, bundle: bundle).knock.encode()) }

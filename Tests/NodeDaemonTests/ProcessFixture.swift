@@ -62,6 +62,7 @@ final class NodeProcess {
     let client: NodeClient
     private let mesh: ProcessMesh
     private(set) var process: ChildProcess
+    /// Where clients reach the agents; the same after a restart.
     private(set) var gateway = ""
     /// Words before `kars`, such as those that give the node a small disk.
     private let wrapper: [String]
@@ -72,16 +73,16 @@ final class NodeProcess {
         self.wrapper = wrapper
         home = mesh.folder.file(name)
         client = NodeClient(socketPath: home + "/node.sock", loop: mesh.loop)
-        process = try Self.launch(name, home, mesh, wrapper)
+        process = try Self.launch(name, home, mesh, wrapper, gateway: "127.0.0.1:0")
         try await ready()
     }
 
     private static func launch(
-        _ name: String, _ home: String, _ mesh: ProcessMesh, _ wrapper: [String]
+        _ name: String, _ home: String, _ mesh: ProcessMesh, _ wrapper: [String], gateway: String
     ) throws -> ChildProcess {
         let words = wrapper + [
             MeshFixture.kars, "node", "--name", name, "--relay", mesh.relayURL, "--registry", mesh.registryURL,
-            "--gateway", "127.0.0.1:0", "--socket", home + "/node.sock",
+            "--gateway", gateway, "--socket", home + "/node.sock",
         ]
         return try ChildProcess(words[0], Array(words.dropFirst()), environment: ["KARS_HOME": home])
     }
@@ -99,9 +100,12 @@ final class NodeProcess {
     }
 
     func restart() async throws {
-        process = try Self.launch(name, home, mesh, wrapper)
+        try launchAgain()
         try await ready()
     }
+
+    /// Starts the process again and does not wait for it.
+    func launchAgain() throws { process = try Self.launch(name, home, mesh, wrapper, gateway: gateway) }
 
     func stop() async {
         for sandbox in (try? await client.call(ListSandboxes())) ?? [] where sandbox.status != "offloaded" {

@@ -14,15 +14,20 @@ final class Fixture: Sendable {
     let store: SQLiteRegistryStore
     let api: RegistryAPI
     let metrics = Metrics()
+    let logKey = Identity.generate()
 
-    init(limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder()) throws {
+    init(
+        limits: RegistryLimits = RegistryLimits(), folder: TemporaryFolder = TemporaryFolder(),
+        policy: RegistryPolicy = RegistryPolicy(), verifier: EntraVerifier? = nil, oauth: [OAuthClient] = []
+    ) throws {
         self.folder = folder
         store = try SQLiteRegistryStore(folder: folder.file("data"))
         let health = Health(metrics: metrics)
         health.becomeReady()
-        let clock = self.clock
-        api = RegistryAPI(
-            store: store, limits: limits, logger: .silent, metrics: metrics, health: health, now: { clock.now })
+        let clock = self.clock, logKey = self.logKey
+        api = try RegistryAPI(
+            store: store, limits: limits, policy: policy, signer: logKey, verifier: verifier, oauth: oauth, logger: .silent, metrics: metrics, health: health,
+            now: { clock.now })
     }
 
     deinit { store.close() }

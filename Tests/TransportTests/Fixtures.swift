@@ -106,6 +106,8 @@ final class Recorder: WebSocketDelegate {
         var messages: [Message] = []
         var closes: [(Int, String)] = []
         var drains = 0
+        /// Messages that had come when each pong did.
+        var pongs: [Int] = []
         var opens = 0
     }
     private let state = Mutex(State())
@@ -118,6 +120,7 @@ final class Recorder: WebSocketDelegate {
     var closes: [Int] { state.withLock { $0.closes.map(\.0) } }
     var reasons: [String] { state.withLock { $0.closes.map(\.1) } }
     var drains: Int { state.withLock { $0.drains } }
+    var pongs: [Int] { state.withLock { $0.pongs } }
     var opens: Int { state.withLock { $0.opens } }
     var socket: WebSocket? { state.withLock { $0.socket } }
 
@@ -131,6 +134,7 @@ final class Recorder: WebSocketDelegate {
     func webSocket(_ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool) {
         state.withLock { $0.messages.append(Message(bytes: Array(message), isText: isText)) }
     }
+    func webSocketDidReceivePong(_ socket: WebSocket) { state.withLock { $0.pongs.append($0.messages.count) } }
     func webSocketDidDrain(_ socket: WebSocket) { state.withLock { $0.drains += 1 } }
     func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String) {
         state.withLock { $0.closes.append((code, reason)) }

@@ -80,7 +80,7 @@ import Testing
 
     @Test func anOutboxIsBoundedAndClosesInOrder() {
         func message(_ count: Int) -> OutgoingMessage {
-            pattern(count).withUnsafeBytes { OutgoingMessage(copying: $0, isText: false) }
+            pattern(count).withUnsafeBytes { OutgoingMessage(copying: $0, kind: .binary) }
         }
         var outbox = Outbox(maximumBytes: 1000)
         let asked = [

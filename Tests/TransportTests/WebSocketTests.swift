@@ -27,6 +27,25 @@ import Testing
         }
     }
 
+    @Test(arguments: Carrier.allCases)
+    func aPongTellsThatAllBeforeThePingHasArrived(carrier: Carrier) async throws {
+        let server = Recorder()
+        try await withSite(carrier, webSocket: { _ in server }) { site in
+            let recorder = Recorder()
+            let socket = try await WebSocketClient.connect(
+                to: site.url.webSocket, on: site.loop, delegate: recorder)
+            for number in 0..<500 { socket.send(Array("\(number)".utf8)) }
+            socket.ping()
+            try await eventually { recorder.pongs == [0] }
+            #expect(server.messageCount == 500)
+            // And the other way round, from the server.
+            try #require(server.socket).ping()
+            try await eventually { server.pongs == [500] }
+            socket.close(code: 1000)
+            try await eventually { recorder.closes == [1000] }
+        }
+    }
+
     @Test func orderIsKeptAcrossManyMessages() async throws {
         try await withSite(webSocket: { _ in Echo() }) { site in
             let recorder = Recorder()

@@ -30,6 +30,8 @@ public final class Gate: AgentDoor {
     let loop: EventLoop
     let logger: Logger
     private let forwarder: Forwarder
+    /// WebSockets; made with the way to other peers.
+    private let streams = Mutex<GateStreams?>(nil)
     private let requests: Counter
     private let refused: Counter
     private let forwarded: Counter
@@ -48,6 +50,16 @@ public final class Gate: AgentDoor {
         forwarded = metrics.counter("kars_gate_forwarded_total", "Requests sent on to an agent's new home.")
     }
 
+    /// Lets WebSockets in, through `calls` also to agents that moved away; once, before the first client.
+    public func carryStreams(over calls: MeshCalls) {
+        let made = GateStreams(loop: loop, calls: calls, logger: logger) { [weak self] agent in
+            self?.entries.withLock { $0[agent]?.turnstile }?.route
+        }
+        streams.withLock { $0 = made }
+    }
+
+    var openStreams: GateStreams? { streams.withLock { $0 } }
+
     // MARK: Routes
 
     /// Makes an agent reachable, or changes where its requests go.
@@ -60,23 +72,32 @@ public final class Gate: AgentDoor {
             return known
         }
         known?.release(to: route)
+        if known != nil { openStreams?.release(agent, to: route) }
     }
 
     /// Holds the agent's requests and waits for those under way.
     ///
     /// - Returns: false when they did not end in time; the caller releases the gate again.
     public func hold(_ agent: String) async -> Bool {
-        await entries.withLock { $0[agent]?.turnstile }?.hold() ?? true
+        guard let turnstile = entries.withLock({ $0[agent]?.turnstile }) else { return true }
+        let isIdle = await turnstile.hold()
+        await openStreams?.hold(agent)
+        return isIdle
     }
+
+    /// Returns when the clients of a frozen agent's WebSockets have all that it said.
+    public func settle(_ agent: String) async { await openStreams?.settle(agent) }
 
     /// Lets requests go on.
     public func release(_ agent: String, to route: AgentRoute) {
         entries.withLock { $0[agent]?.turnstile }?.release(to: route)
+        openStreams?.release(agent, to: route)
     }
 
     /// Takes the agent's address away; requests that wait are refused.
     public func remove(_ agent: String) {
         entries.withLock { $0.removeValue(forKey: agent) }?.turnstile.release(to: .stopped)
+        openStreams?.remove(agent)
     }
 
     /// Requests that wait for a frozen agent.
@@ -98,6 +119,24 @@ public final class Gate: AgentDoor {
         guard !Self.isHook(path) else { return Self.error(403, "\(path) is for the node alone") }
         let target = path + Self.withoutToken(request.query)
         return await Self.response(to: pass(entry.turnstile, agent, target, request, hops: 0))
+    }
+
+    /// Takes a client's WebSocket, or nil when its path or token is not good; runs on the loop.
+    public func accept(_ upgrade: WebSocketUpgrade) -> (any WebSocketDelegate)? {
+        guard let (agent, path) = Self.split(upgrade.path), !Self.isHook(path),
+            let entry = entries.withLock({ $0[agent] }),
+            Self.isAuthorised(headers: upgrade.headers, queryToken: upgrade.queryValue("token"), entry)
+        else { return nil }
+        return openStreams?.accept(agent, path + Self.withoutToken(upgrade.query))
+    }
+
+    /// Opens a stream that another peer's gate sent on.
+    func answer(_ request: OpenStream, from peer: PeerIdentity) async throws {
+        let path = request.target.prefix { $0 != "?" }
+        guard entries.withLock({ $0[request.agent] }) != nil, Self.isTarget(request.target), Self.isPlain(path),
+            !Self.isHook(path)
+        else { throw OperationFailure(.refused, "no such stream at \"\(request.agent)\"") }
+        try await openStreams?.take(request, from: peer)
     }
 
     /// Answers a request that another peer's gate sent on; the agent must live here.

@@ -17,17 +17,23 @@ struct ChunkSender: Sendable {
     ///   - isExact: a chunk that cannot be read any more is an error. While the agent runs, the next round
     ///     brings what replaced it.
     ///   - check: throws when the move is to end.
-    /// - Returns: bytes sent.
+    /// - Returns: bytes sent, and the chunks that could not be read any more.
     func sendMissing(
         from reader: ChunkReader, isExact: Bool, check: @escaping @Sendable () async throws -> Void
-    ) async throws -> Int {
+    ) async throws -> (bytes: Int, skipped: Set<ChunkID>) {
         var sent = 0
         var skipped: Set<ChunkID> = []
+        var done: Set<ChunkID> = []
         while true {
             try await check()
             let listed = try await calls.call(ListMissing(id: id, limit: Self.listedChunks), of: peer)
             let missing = try Self.ids(listed.chunks.bytes).filter { !skipped.contains($0) }
-            guard !missing.isEmpty else { return sent }
+            guard !missing.isEmpty else { return (sent, skipped) }
+            // A taker that has lost what it was sent, or says so, would be served for ever.
+            guard done.isDisjoint(with: missing) else {
+                throw OperationFailure(.failed, "the taker asks again for chunks it was sent")
+            }
+            done.formUnion(missing)
             let (bytes, unreadable) = try await send(missing, from: reader, isExact: isExact)
             sent += bytes
             skipped.formUnion(unreadable)

@@ -10,7 +10,10 @@ public actor HandoffService {
     private let services: MoveServices
     private let incoming: IncomingMoves
     private let pairings: PairingService
+    private let fence: HomeFence
     private var outgoing: [String: OutgoingMove] = [:]
+    /// Agents at home here that the registry has not confirmed since the start.
+    private var unconfirmed: Set<String> = []
 
     public init(
         identity: Identity, store: NodeStore, calls: MeshCalls, registry: RegistryClient,
@@ -21,6 +24,7 @@ public actor HandoffService {
             identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
             journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), logger: logger)
         incoming = IncomingMoves(services: services, folder: folder + "/moves")
+        fence = HomeFence(services: services)
         self.pairings = pairings
     }
 
@@ -37,6 +41,7 @@ public actor HandoffService {
         table.register(BuildTree.self) { try await incoming.build($0, from: $1) }
         table.register(CommitMove.self) { try await incoming.commit($0, from: $1) }
         table.register(CancelMove.self) { try await incoming.cancel($0, from: $1) }
+        table.register(AskFate.self) { try await self.fate($0.id, $1) }
         table.register(RequestMove.self) { try await self.give($0.lineage, to: $1) }
         table.register(RequestedMoveStatus.self) { try await self.requestedStatus($0.lineage, $1) }
         table.register(AbortRequestedMove.self) { try await self.abortRequested($0.lineage, $1) }
@@ -48,46 +53,111 @@ public actor HandoffService {
             else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
             return try await gate.answer(request)
         }
+        table.register(OpenStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller,
+                try await sandboxes.record(request.agent).formerHomes.contains(peer.did)
+            else { throw OperationFailure(.refused, "no agent of that name ever lived at the caller") }
+            try await gate.answer(request, from: peer)
+            return Done()
+        }
+        // Both find only streams between the caller and this peer.
+        table.register(SendOnStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            try await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
+        table.register(CloseStream.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { return Done() }
+            await gate.openStreams?.take(request, from: peer)
+            return Done()
+        }
     }
 
     // MARK: Recovery
 
-    /// Forgets what other peers had only begun to bring; call it before anyone can reach this peer.
+    /// Lets go of agents that the registry says live elsewhere; call it before the sandboxes are taken up.
     ///
     /// - Returns: sandboxes whose move had not ended when this peer stopped; they are left to ``recover()``.
     public func beginRecovery() async throws -> Set<String> {
-        await incoming.forgetUnpromised(try await services.journal.unfinished())
-        return Set(try await services.journal.unfinished().map(\.progress.sandbox))
+        try await services.journal.prune()
+        let unfinished = try await services.journal.unfinished().filter { $0.role == .giver || $0.prepared != nil }
+        for record in unfinished where record.role == .giver {
+            try? await services.sandboxes.beginChange(of: record.progress.sandbox)
+        }
+        let moving = Set(unfinished.map(\.progress.sandbox))
+        let atHome = try await services.journal.sandboxes().filter {
+            $0.home.key == services.identity.publicKey && !moving.contains($0.name)
+        }
+        unconfirmed = await fence.correct(atHome)
+        return moving
     }
 
-    /// Brings every move that a stop or crash interrupted to its end; call it once the mesh is connected.
-    public func recover() async throws {
-        let unfinished = try await services.journal.unfinished()
-        for record in unfinished where record.role == .giver {
-            let name = record.progress.sandbox
+    /// Forgets what other peers had only begun to bring, and brings every other move that a stop or crash
+    /// interrupted to its end, each on its own; call it once the sandboxes are taken up and before anyone can reach
+    /// this peer. Whatever needs relay or registry is tried until they are there.
+    public func recover() async {
+        let unfinished: [MoveRecord]
+        do {
+            await incoming.beginRecovery(try await services.journal.unfinished())
+            unfinished = try await services.journal.unfinished()
+        } catch {
+            return services.logger.error("interrupted moves cannot be read", ["error": "\(error)"])
+        }
+        for record in unfinished {
+            do { try await takeUp(record) } catch {
+                services.logger.error("a move cannot be taken up", ["move": record.id, "error": "\(error)"])
+            }
+        }
+        await thawAborted(except: Set(unfinished.map(\.progress.sandbox)))
+        await incoming.recover(unfinished)
+        let fence = self.fence
+        for name in unconfirmed { Task { await fence.follow(name) } }
+        unconfirmed = []
+    }
+
+    /// A crash may have come between the journal's word that a move was aborted and the agent's hook; its
+    /// sandbox runs again, but the agent would take no turn.
+    private func thawAborted(except moving: Set<String>) async {
+        for sandbox in (try? await services.journal.sandboxes()) ?? []
+        where sandbox.home.key == services.identity.publicKey && !moving.contains(sandbox.name) {
+            guard let move = try? await services.journal.newest(of: sandbox.name), move.role == .giver,
+                move.progress.phase == .aborted
+            else { continue }
+            do { try await services.hooks.thaw(try services.sandboxes.driver.gatewaySocket(of: sandbox.name)) } catch {
+                services.logger.warn("an agent was not thawed", ["sandbox": sandbox.name, "error": "\(error)"])
+            }
+        }
+    }
+
+    private func takeUp(_ record: MoveRecord) async throws {
+        let name = record.progress.sandbox
+        switch record.role {
+        case .giver:
             let move = OutgoingMove(record, services: services)
             outgoing[name] = move
-            let token = try await services.sandboxes.token(of: name)
-            services.gate.open(name, token: token, route: .stopped)
+            services.gate.open(name, token: try await services.sandboxes.token(of: name), route: .stopped)
             _ = await services.gate.hold(name)
             services.logger.info("resuming a move", ["move": record.id, "phase": record.progress.phase.rawValue])
-            switch record.progress.phase {
-            case .copying, .freezing:
-                Task { await move.abort(because: OperationFailure(.failed, "this peer restarted")) }
-            case .committing, .starting:
-                Task { await move.commit() }
-            case .complete, .aborted: break
-            }
-        }
-        for record in unfinished where record.role == .taker {
-            let name = record.progress.sandbox
+            conclude(move, of: name) { await $0.resume() }
+        case .taker:
             // A dormant copy here sends requests to where it thinks the agent is until the move is decided.
-            if let known = try? await services.sandboxes.record(name) {
-                services.gate.open(
-                    name, token: try await services.sandboxes.token(of: name), route: .forward(known.home))
-            }
+            guard let known = try? await services.sandboxes.record(name),
+                known.home.key != services.identity.publicKey
+            else { return }
+            services.gate.open(
+                name, token: try await services.sandboxes.token(of: name), route: .forward(known.home))
         }
-        await incoming.recover(unfinished)
+    }
+
+    /// Lets a move run to its end; until then no other operation changes its sandbox.
+    private func conclude(
+        _ move: OutgoingMove, of name: String, _ run: @escaping @Sendable (OutgoingMove) async -> Void
+    ) {
+        let sandboxes = services.sandboxes
+        Task {
+            await run(move)
+            await sandboxes.endChange(of: name)
+        }
     }
 
     // MARK: Starting
@@ -140,30 +210,41 @@ public actor HandoffService {
         _ sandbox: SandboxRecord, to peer: PeerIdentity, named peerName: String
     ) async throws -> HandoffProgress {
         let name = sandbox.name
-        if let move = outgoing[name], await !move.progress.phase.isOver {
-            throw OperationFailure(
-                .conflict, "\(name) is moving already", hint: "'kars handoff \(name) --status' shows how far it is")
-        }
-        let record = MoveRecord(
-            role: .giver,
-            progress: HandoffProgress(
-                id: FrameID.make(), sandbox: name, direction: "out", peer: peerName, peerDID: peer.did.text,
-                startedAt: Date()),
-            peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
-        let move = OutgoingMove(record, services: services)
-        outgoing[name] = move
-        // On disk before the caller hears of it: whoever asks next finds it.
-        do { try await services.journal.write(record) } catch {
-            outgoing[name] = nil
+        try await checkStill(name)
+        // From here to the move's end nobody else moves, destroys or replaces the agent.
+        try await services.sandboxes.beginChange(of: name)
+        do {
+            guard try await services.sandboxes.record(name) == sandbox else {
+                throw OperationFailure(.conflict, "\(name) has just changed; try again")
+            }
+            let record = MoveRecord(
+                role: .giver,
+                progress: HandoffProgress(
+                    id: FrameID.make(), sandbox: name, direction: "out", peer: peerName, peerDID: peer.did.text,
+                    startedAt: Date()),
+                peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
+            // On disk before the caller hears of it: whoever asks next finds it.
+            try await services.journal.write(record)
+            let move = OutgoingMove(record, services: services)
+            outgoing[name] = move
+            conclude(move, of: name) { await $0.run() }
+            return record.progress
+        } catch {
+            await services.sandboxes.endChange(of: name)
             throw error
         }
-        Task { await move.run() }
-        return record.progress
+    }
+
+    private func checkStill(_ name: String) async throws {
+        guard let move = outgoing[name], await !move.progress.phase.isOver else { return }
+        throw OperationFailure(
+            .conflict, "\(name) is moving already", hint: "'kars handoff \(name) --status' shows how far it is")
     }
 
     // MARK: Bringing home
 
     private func fetch(_ sandbox: SandboxRecord) async throws -> HandoffProgress {
+        try await checkStill(sandbox.name)
         await incoming.invite(sandbox.lineage, from: sandbox.home)
         do {
             let progress = seenFromHere(
@@ -212,6 +293,14 @@ public actor HandoffService {
         return (peer, pairing, sandbox)
     }
 
+    /// How a move stands, for the peer that it goes to.
+    private func fate(_ id: String, _ caller: OperationCaller) async throws -> AskFate.Answer {
+        guard case .peer(let peer, _) = caller, let record = try await services.journal.move(id),
+            record.role == .giver, record.peer == peer
+        else { return AskFate.Answer(phase: nil) }
+        return AskFate.Answer(phase: record.progress.phase)
+    }
+
     private func requestedStatus(_ lineage: DID, _ caller: OperationCaller) async throws -> HandoffProgress {
         let (_, _, sandbox) = try await requested(lineage, caller)
         return try await ownStatus(sandbox.name)
@@ -234,25 +323,30 @@ public actor HandoffService {
                 var seen = seenFromHere(giver, sandbox)
                 seen.peer = own.progress.peer
                 seen.peerDID = own.progress.peerDID
-                if seen.phase.isOver {
-                    var record = own
-                    record.progress = seen
-                    try await services.journal.write(record)
-                }
-                return seen
+                return try await reconcile(own, with: seen)
             }
         }
         return try await ownStatus(name)
     }
 
+    /// What the giver says is shown; whether the move is over here, this peer's own steps decide.
+    private func reconcile(_ own: MoveRecord, with seen: HandoffProgress) async throws -> HandoffProgress {
+        if seen.phase == .aborted, !own.progress.phase.isOver {
+            // A promised copy goes when the registry agrees, which its own watch asks.
+            try? await incoming.giveUp(own.id, because: seen.error ?? "ended by \(own.progress.peer)")
+        } else if own.progress.phase == .complete, seen.phase == .complete {
+            var record = own
+            record.progress = seen
+            record.progress.digestAfter = own.progress.digestAfter
+            try await services.journal.write(record)
+        }
+        return seen
+    }
+
     private func ownStatus(_ name: String) async throws -> HandoffProgress {
         if let move = outgoing[name] {
             let progress = await move.progress
-            if let written = try await services.journal.newest(of: name), written.id == progress.id
-                || progress.updatedAt > written.progress.updatedAt
-            {
-                return progress
-            }
+            if try await services.journal.newest(of: name)?.id == progress.id { return progress }
         }
         guard let record = try await services.journal.newest(of: name) else {
             throw OperationFailure(.notFound, "\(name) has not moved yet", hint: "'kars handoff \(name) --to cloud' moves it")
@@ -262,7 +356,13 @@ public actor HandoffService {
 
     private func abort(_ name: String) async throws -> HandoffProgress {
         if let own = try await services.journal.newest(of: name), own.role == .taker, !own.progress.phase.isOver {
-            return try await services.calls.call(AbortRequestedMove(lineage: own.lineage), of: own.peer)
+            do {
+                return try await services.calls.call(AbortRequestedMove(lineage: own.lineage), of: own.peer)
+            } catch where own.prepared == nil {
+                // The giver does not end it, or cannot be reached; nothing is promised, so it ends here.
+                try await incoming.giveUp(own.id, because: "aborted by the operator")
+                return try await ownStatus(name)
+            }
         }
         return try await abortOwn(name)
     }

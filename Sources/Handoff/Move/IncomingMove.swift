@@ -12,9 +12,12 @@ import Storage
 actor IncomingMove {
     /// One manifest at most, in bytes; about 200,000 files.
     private static let maximumManifestBytes = 64 << 20
-
+    /// Manifests of one move; a giver sends a handful.
+    private static let maximumRounds = 64
     /// How long a giver may be silent before its place is given to another.
     private static let patience = Duration.seconds(600)
+    /// How long a giver may be silent before it is asked whether it goes on.
+    private static let silence = Duration.seconds(20)
 
     private let services: MoveServices
     private let folder: String
@@ -27,11 +30,15 @@ actor IncomingMove {
     private var manifest: Manifest?
     /// What stands in the tree folder now.
     private var built: (manifest: Manifest, scan: ScanState)?
+    /// Where the tree is: beside the sandbox, and from the standby on its workspace.
+    private var place: String
     private var hasSeeded = false
     private var isOver = false
+    /// Steps that run now; while one of them needs the tree or the manifest for itself, it is alone.
+    private var underWay = 0
+    private var isAlone = false
+    private var ended: [CheckedContinuation<Void, Never>] = []
     private var lastStep = ContinuousClock.now
-
-    private var tree: String { folder + "/tree" }
 
     init(
         _ record: MoveRecord, sandbox: SandboxRecord, agent: Identity, folder: String, services: MoveServices
@@ -41,7 +48,8 @@ actor IncomingMove {
         self.agent = agent
         self.folder = folder
         self.services = services
-        try AtomicFile.makeFolder(folder + "/tree")
+        place = folder + "/tree"
+        try AtomicFile.makeFolder(place)
         store = try ChunkStore(folder: folder + "/chunks")
     }
 
@@ -53,36 +61,69 @@ actor IncomingMove {
             newKey: agent.publicKey, timestamp: timestamp, proof: WireBytes(agent.sign(Array(text.utf8))))
     }
 
+    // MARK: Steps
+
+    /// Runs one step; steps of a move that is over, promised or busy are refused.
+    ///
+    /// - Parameter alone: nothing else may run meanwhile. A giver waits for an answer before such a step, so
+    ///   only one that does not keep the order notices.
+    private func step<T>(alone: Bool, _ body: () async throws -> T) async throws -> T {
+        guard !isOver, record.prepared == nil, !isAlone, !alone || underWay == 0 else { throw Self.outOfOrder }
+        lastStep = .now
+        underWay += 1
+        isAlone = alone
+        defer {
+            underWay -= 1
+            isAlone = false
+            lastStep = .now
+            if underWay == 0 {
+                for waiting in ended { waiting.resume() }
+                ended = []
+            }
+        }
+        return try await body()
+    }
+
     // MARK: Gathering
 
     func take(_ piece: SendManifest) async throws -> SendManifest.Answer {
-        try checkOpen()
-        if piece.round != round {
-            guard piece.round == round + 1, piece.offset == 0 else { throw Self.outOfOrder }
-            round = piece.round
+        try await step(alone: true) {
+            if piece.round != round {
+                guard piece.round == round + 1, piece.offset == 0, piece.round <= Self.maximumRounds else {
+                    throw Self.outOfOrder
+                }
+                round = piece.round
+                pieces = []
+                manifest = nil
+            }
+            guard piece.offset == pieces.count, manifest == nil else { throw Self.outOfOrder }
+            guard pieces.count + piece.data.bytes.count <= Self.maximumManifestBytes else {
+                throw OperationFailure(.refused, "the manifest is larger than \(Self.maximumManifestBytes) bytes")
+            }
+            pieces += piece.data.bytes
+            guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
+            let encoded = pieces
             pieces = []
-            manifest = nil
+            return SendManifest.Answer(missingChunks: try await read(encoded))
         }
-        guard piece.offset == pieces.count, manifest == nil else { throw Self.outOfOrder }
-        guard pieces.count + piece.data.bytes.count <= Self.maximumManifestBytes else {
-            throw OperationFailure(.refused, "the manifest is larger than \(Self.maximumManifestBytes) bytes")
-        }
-        pieces += piece.data.bytes
-        guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
-        let encoded = pieces
-        pieces = []
+    }
+
+    /// Takes a whole manifest.
+    ///
+    /// - Returns: how many of its chunks are not here.
+    private func read(_ encoded: [UInt8]) async throws -> Int {
         let (store, old, isFirst) = (self.store, oldWorkspace(), !hasSeeded)
         hasSeeded = true
         let (read, missing) = try await DiskWork.run {
             let manifest = try Manifest(encoded: encoded)
-            // A dormant copy of this agent supplies what it still has in common.
-            if isFirst, let old { try store.seed(fromTree: old, for: manifest) }
+            // A dormant copy of this agent supplies what it still has in common; without it all is sent.
+            if isFirst, let old { _ = try? store.seed(fromTree: old, for: manifest) }
             return (manifest, store.missing(from: manifest).count)
         }
         manifest = read
         record.progress.workspaceFiles = read.entries.count
         record.progress.workspaceBytes = Int(read.totalBytes)
-        return SendManifest.Answer(missingChunks: missing)
+        return missing
     }
 
     private func oldWorkspace() -> String? {
@@ -90,23 +131,30 @@ actor IncomingMove {
     }
 
     func missing(_ request: ListMissing) async throws -> ListMissing.Answer {
-        try checkOpen()
-        guard let manifest else { throw Self.outOfOrder }
-        let store = self.store
-        let ids = try await DiskWork.run { store.missing(from: manifest) }
-        return ListMissing.Answer(
-            chunks: WireBytes(ids.prefix(max(1, min(request.limit, 8_192))).flatMap(\.bytes)))
+        try await step(alone: true) {
+            guard let manifest else { throw Self.outOfOrder }
+            let store = self.store
+            let ids = try await DiskWork.run { store.missing(from: manifest) }
+            return ListMissing.Answer(
+                chunks: WireBytes(ids.prefix(max(1, min(request.limit, 8_192))).flatMap(\.bytes)))
+        }
     }
 
     func take(_ chunks: SendChunks) async throws {
-        try checkOpen()
-        let store = self.store
+        try await step(alone: false) { try await keep(chunks.chunks) }
+    }
+
+    private func keep(_ chunks: [WireBytes]) async throws {
+        let (store, folder) = (self.store, self.folder)
         let bytes = try await DiskWork.run {
-            var bytes = 0
-            for chunk in chunks.chunks {
-                try store.put(chunk.bytes)
-                bytes += chunk.bytes.count
+            // What was offered and what comes need not be the same: the disk's reserve is kept either way.
+            let reserve = WorkspaceLimits().reservedFreeBytes
+            let free = try WorkspaceRestorer.freeBytes(at: folder)
+            let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
+            guard free >= reserve, UInt64(bytes) <= free - reserve else {
+                throw WorkspaceError.diskFull(path: folder, needed: UInt64(bytes), free: free)
             }
+            for chunk in chunks { try store.put(chunk.bytes) }
             return bytes
         }
         record.progress.movedBytes += bytes
@@ -115,9 +163,34 @@ actor IncomingMove {
     // MARK: Building
 
     func build(_ request: BuildTree) async throws -> BuildTree.Answer {
-        try checkOpen()
-        guard let manifest else { throw Self.outOfOrder }
-        let (store, tree, built) = (self.store, self.tree, self.built)
+        try await step(alone: true) {
+            guard request.state?.isSane ?? true else {
+                throw OperationFailure(.invalid, "the agent's state is beyond its bounds")
+            }
+            if let difference = request.difference { try await take(difference) }
+            guard let manifest else { throw Self.outOfOrder }
+            try await buildTree(manifest)
+            record.progress.root = manifest.root.hex
+            if let state = request.state { try await promise(state) } else { await standBy() }
+            return BuildTree.Answer(root: manifest.root.hex)
+        }
+    }
+
+    private func take(_ difference: BuildTree.Difference) async throws {
+        guard difference.round == round + 1, difference.round <= Self.maximumRounds else { throw Self.outOfOrder }
+        round = difference.round
+        manifest = nil
+        pieces = []
+        try await keep(difference.chunks)
+        guard try await read(difference.manifest.bytes) == 0 else {
+            throw OperationFailure(.conflict, "chunks of the last difference are missing")
+        }
+    }
+
+    private func buildTree(_ manifest: Manifest) async throws {
+        let (store, tree, built) = (self.store, self.place, self.built)
+        // A failure empties the folder.
+        self.built = nil
         let scan = try await DiskWork.run {
             let restorer = WorkspaceRestorer()
             if let built {
@@ -128,36 +201,56 @@ actor IncomingMove {
             return try restorer.verify(manifest.root, of: tree, previous: built?.scan)
         }
         self.built = (manifest, scan)
-        record.progress.root = manifest.root.hex
-        if let state = request.state {
-            record.progress.phase = .freezing
-            record.progress.digestBefore = state.digest
-            var home = sandbox
-            home.createdAt = state.createdAt
-            home.formerHomes = state.formerHomes
-            record.prepared = MoveRecord.Prepared(state: state, record: home)
-            try await services.sandboxes.keepSecrets(
-                of: record.progress.sandbox, seed: agent.withSeed { [UInt8]($0) }, token: state.gatewayToken)
-            try await services.journal.write(record)
-        }
-        return BuildTree.Answer(root: manifest.root.hex)
     }
+
+    /// Puts the tree in the sandbox's place and readies all but the agent, while the agent still serves at the
+    /// giver: what is left to do while it is frozen takes little time. Without it the commit does all of this.
+    private func standBy() async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        guard place == folder + "/tree", !isOver else { return }
+        do {
+            if !driver.names().contains(name) { try await driver.create(sandbox.spec) }
+            let (tree, retired) = (place, folder + "/retired")
+            let workspace = try driver.folders(of: name).workspace
+            try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+            place = workspace
+            try await driver.prepare(name)
+        } catch {
+            services.logger.warn("no standby for a move", ["move": record.id, "error": "\(error)"])
+        }
+    }
+
+    /// From here on the copy is kept until the registry, or the giver, has spoken.
+    private func promise(_ state: MovedState) async throws {
+        var home = sandbox
+        home.createdAt = state.createdAt
+        home.formerHomes = state.formerHomes
+        var promised = record
+        promised.progress.phase = .freezing
+        promised.progress.digestBefore = state.digest
+        promised.prepared = home
+        // Promised only when both are on disk; they share a commit there.
+        let (journal, row) = (services.journal, promised)
+        async let token: Void = journal.keepToken(state.gatewayToken, of: row.id)
+        async let written: Void = journal.write(row)
+        _ = try await (token, written)
+        guard !isOver else { throw Self.outOfOrder }
+        record = promised
+    }
+
+    /// Whether the giver has said nothing for a while.
+    var isSilent: Bool { underWay == 0 && ContinuousClock.now - lastStep > Self.silence }
 
     /// Whether nothing was heard for long, and nothing was promised.
-    var isIdle: Bool { record.prepared == nil && ContinuousClock.now - lastStep > Self.patience }
-
-    /// Takes no more steps.
-    func finish() { isOver = true }
-
-    /// Takes no more steps, and withdraws the key that was made for nothing.
-    func withdraw() async {
-        isOver = true
-        try? await services.registry.unregister(agent)
+    var isIdle: Bool {
+        record.prepared == nil && underWay == 0 && ContinuousClock.now - lastStep > Self.patience
     }
 
-    private func checkOpen() throws {
-        guard !isOver, record.prepared == nil else { throw Self.outOfOrder }
-        lastStep = .now
+    /// Takes no more steps; returns when those under way have ended and the folder is nobody's.
+    func finish() async {
+        isOver = true
+        guard underWay > 0 else { return }
+        await withCheckedContinuation { ended.append($0) }
     }
 
     private static let outOfOrder = OperationFailure(.invalid, "this step of the move came out of order")

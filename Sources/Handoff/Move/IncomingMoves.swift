@@ -12,9 +12,15 @@ actor IncomingMoves {
     /// How long a move that this peer asked for may take to be offered.
     private static let invitationLifetime = Duration.seconds(600)
 
+    /// How often a copy that waits asks the registry.
+    private static let watchPause = Duration.seconds(2)
+
     private let services: MoveServices
     private let folder: String
     private var moves: [String: IncomingMove] = [:]
+    /// Names that no other operation may take while their move is under way, by the move's id.
+    private var reserved: [String: String] = [:]
+    private var settling: [String: Task<String, any Error>] = [:]
     /// Agents that this peer's operator has asked back, and from whom.
     private var invitations: [DID: (peer: PeerIdentity, until: ContinuousClock.Instant)] = [:]
 
@@ -41,12 +47,32 @@ actor IncomingMoves {
                 .refused, "the pairing \"\(pairing.name)\" does not grant handoff",
                 hint: "pair again with --capabilities offload,handoff")
         }
+        try await check(offer, peer)
         try await dropIdle()
-        guard moves.count < Self.maximumMoves else {
+        guard reserved.count < Self.maximumMoves else {
             throw OperationFailure(.unavailable, "too many moves are under way; try again later")
         }
-        try await check(offer, peer)
+        try await supersede(offer, peer)
+        // The name is this move's until it ends: nothing is made, destroyed or moved under it meanwhile.
+        try await services.sandboxes.beginChange(of: offer.spec.name)
+        guard reserved.updateValue(offer.spec.name, forKey: offer.id) == nil else {
+            await services.sandboxes.endChange(of: offer.spec.name)
+            throw Self.unusableID
+        }
+        do {
+            return try await open(offer, peer, pairing)
+        } catch {
+            await release(offer.id)
+            Task { await self.withdrawKey(of: offer.id) }
+            throw error
+        }
+    }
+
+    private func open(_ offer: OfferMove, _ peer: PeerIdentity, _ pairing: Pairing) async throws -> OfferMove.Answer {
+        try await checkPlace(for: offer)
         let agent = Identity.generate()
+        // Kept first, so that the key of a move that comes to nothing can be withdrawn after a crash, too.
+        try await services.journal.keepKey(agent, of: offer.id)
         try await services.registry.register(
             agent, capabilities: ["kars-agent"], metadata: ["display_name": offer.spec.name])
         let me = PeerIdentity(key: services.identity.publicKey)
@@ -64,6 +90,7 @@ actor IncomingMoves {
         let move = try IncomingMove(
             record, sandbox: sandbox, agent: agent, folder: moveFolder(offer.id), services: services)
         moves[offer.id] = move
+        watch(offer.id)
         return await move.offerAnswer()
     }
 
@@ -76,21 +103,46 @@ actor IncomingMoves {
     }
 
     private func check(_ offer: OfferMove, _ peer: PeerIdentity) async throws {
-        guard offer.id.utf8.count <= 64, offer.id.allSatisfy({ $0.isASCII && ($0.isHexDigit || $0 == "-") }),
-            moves[offer.id] == nil
-        else { throw OperationFailure(.invalid, "the move's id is not usable") }
+        // The id becomes a folder's name.
+        guard (8...64).contains(offer.id.utf8.count),
+            offer.id.utf8.allSatisfy({ $0 == UInt8(ascii: "-") || Character(Unicode.Scalar($0)).isHexDigit })
+        else { throw Self.unusableID }
+        if let known = try await services.journal.move(offer.id) {
+            // Only a move that was asked for may be known, and must be the one that was asked for.
+            guard known.role == .taker, known.peer == peer, known.lineage == offer.lineage, known.newAgent == nil,
+                !known.progress.phase.isOver
+            else { throw Self.unusableID }
+        }
         do { try offer.spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
         // The registry, not the giver, says whose agent it is.
         guard let home = try await services.registry.home(of: offer.lineage),
-            let did = try? DID(parsing: home.home), did == peer.did, home.epoch + 1 == offer.epoch,
+            let did = try? DID(parsing: home.home), did == peer.did,
+            offer.epoch > 1, home.epoch == offer.epoch - 1,
+            (try? DID(parsing: home.agent)) == offer.lineage,
             (try? DID(parsing: home.did)) == offer.agentKey.did
         else { throw OperationFailure(.refused, "\(peer.did) is not the home of that agent") }
+    }
+
+    /// A giver that offers an agent anew has given up what it began before.
+    private func supersede(_ offer: OfferMove, _ peer: PeerIdentity) async throws {
+        for old in try await services.journal.unfinished()
+        where old.role == .taker && old.lineage == offer.lineage && old.peer == peer && old.id != offer.id
+            && old.epoch <= offer.epoch
+        {
+            try await forget(old, because: "the giver began anew")
+        }
+    }
+
+    private func checkPlace(for offer: OfferMove) async throws {
         let known = try? await services.sandboxes.record(offer.spec.name)
         if let known, known.lineage != offer.lineage {
             throw OperationFailure(.conflict, "another sandbox called \"\(offer.spec.name)\" exists there")
         }
         if let known, known.home.key == services.identity.publicKey {
             throw OperationFailure(.conflict, "\"\(offer.spec.name)\" lives there already")
+        }
+        if let other = await services.sandboxes.record(ofLineage: offer.lineage), other.name != offer.spec.name {
+            throw OperationFailure(.conflict, "that agent is called \"\(other.name)\" there")
         }
         try AtomicFile.makeFolder(folder)
         let free = try await DiskWork.run { [folder] in try WorkspaceRestorer.freeBytes(at: folder) }
@@ -126,7 +178,15 @@ actor IncomingMoves {
     }
 
     func build(_ request: BuildTree, from caller: OperationCaller) async throws -> BuildTree.Answer {
-        try await reporting { try await move(request.id, caller).build(request) }
+        guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
+        // Asked again because this peer restarted between its promise and the answer.
+        if request.state != nil, moves[request.id] == nil,
+            let record = try await services.journal.move(request.id), record.peer == peer, record.prepared != nil,
+            !record.progress.phase.isOver, let root = record.progress.root
+        {
+            return BuildTree.Answer(root: root)
+        }
+        return try await reporting { try await move(request.id, caller).build(request) }
     }
 
     /// The giver says the move is off. A promised copy goes only if the registry agrees that it never moved.
@@ -134,112 +194,222 @@ actor IncomingMoves {
         guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
         guard let record = try await find(request.id) else { return Done() }
         guard record.peer == peer else { throw Self.strangersMove }
-        if record.prepared != nil, try await isHome(record) {
+        let isPromised = record.prepared != nil
+        let home = isPromised ? try await view(of: record) : .before
+        guard TakerDecision.onCancel(home, isPromised: isPromised) == .forget else {
             throw OperationFailure(.conflict, "the move is committed")
         }
         try await forget(record, because: "ended by \(record.progress.peer)")
         return Done()
     }
 
+    /// The operator here ends a move that promised nothing yet, or that never came.
+    func giveUp(_ id: String, because reason: String) async throws {
+        guard let record = try await find(id) else { return }
+        guard record.prepared == nil else {
+            throw OperationFailure(.conflict, "this peer has promised to keep the agent and waits for its giver")
+        }
+        try await forget(record, because: reason)
+    }
+
     /// A move that is under way, in memory or, after a restart, in the journal alone.
     private func find(_ id: String) async throws -> MoveRecord? {
         if let move = moves[id] { return await move.record }
-        return try await services.journal.unfinished().first { $0.id == id && $0.role == .taker }
+        guard let record = try await services.journal.move(id), record.role == .taker,
+            !record.progress.phase.isOver
+        else { return nil }
+        return record
     }
 
     /// Ends a move that did not come to be, with its copy and the key made for it.
     private func forget(_ record: MoveRecord, because reason: String) async throws {
-        if let move = moves.removeValue(forKey: record.id) { await move.withdraw() }
+        if let move = moves[record.id] { await move.finish() }
+        await undoStandby(record)
         var record = record
         record.progress.phase = .aborted
         record.progress.error = reason
         try await services.journal.write(record)
+        moves[record.id] = nil
         let folder = moveFolder(record.id)
-        try? await DiskWork.run { try MoveFolder.remove(folder) }
+        do { try await DiskWork.run { try MoveFolder.remove(folder) } } catch {
+            services.logger.warn("a copy could not be removed", ["move": record.id, "error": "\(error)"])
+        }
+        await release(record.id)
+        services.logger.info("a move came to nothing", ["move": record.id, "reason": reason])
+        Task { await self.withdrawKey(of: record.id) }
+    }
+
+    /// Gives up what was readied for a move: the dormant copy is as it was, or gone if there was none.
+    private func undoStandby(_ record: MoveRecord) async {
+        let (name, driver) = (record.progress.sandbox, services.sandboxes.driver)
+        // A move that was never offered has readied nothing; one with the same name may have.
+        guard record.newAgent != nil, !reserved.contains(where: { $0.value == name && $0.key != record.id })
+        else { return }
+        let known = try? await services.sandboxes.record(name)
+        // Where the agent lives by now is not this move's to touch.
+        guard known?.home.key != services.identity.publicKey, driver.names().contains(name) else { return }
+        do {
+            try await driver.stop(name, grace: .zero)
+            if known == nil { return try await driver.remove(name) }
+            let (workspace, folder) = (try driver.folders(of: name).workspace, moveFolder(record.id))
+            _ = try await DiskWork.run {
+                try MoveFolder.revert(
+                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded")
+            }
+        } catch {
+            services.logger.warn("a standby was not undone", ["move": record.id, "error": "\(error)"])
+        }
+    }
+
+    private func release(_ id: String) async {
+        guard let name = reserved.removeValue(forKey: id) else { return }
+        await services.sandboxes.endChange(of: name)
+    }
+
+    /// Withdraws the key that was made for nothing; what the registry does not hear now it hears after the next
+    /// start.
+    private func withdrawKey(of id: String) async {
+        do {
+            if let agent = try await services.journal.key(of: id) { try await services.registry.unregister(agent) }
+            try await forgetSecrets(of: id)
+        } catch {
+            services.logger.warn("a key that was not used is still registered", ["move": id, "error": "\(error)"])
+        }
+    }
+
+    private func forgetSecrets(of id: String) async throws {
+        try await services.journal.forgetToken(of: id)
+        try await services.journal.forgetKey(of: id)
     }
 
     /// The giver says that the commit is written; the registry has the last word.
     func commit(_ request: CommitMove, from caller: OperationCaller) async throws -> CommitMove.Answer {
         guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
-        guard let record = try await find(request.id) else {
+        guard let record = try await services.journal.move(request.id), record.role == .taker else {
             throw OperationFailure(.notFound, "there is no such move")
         }
         guard record.peer == peer else { throw Self.strangersMove }
+        // Started already: the giver lost the answer, or this peer did not wait for it.
+        if record.progress.phase == .complete {
+            return CommitMove.Answer(digest: record.progress.digestAfter ?? "")
+        }
+        guard !record.progress.phase.isOver else { throw OperationFailure(.notFound, "there is no such move") }
         return CommitMove.Answer(digest: try await settle(record))
     }
 
     // MARK: Settling
 
-    private func isHome(_ record: MoveRecord) async throws -> Bool {
-        guard let home = try await services.registry.home(of: record.lineage),
-            let did = try? DID(parsing: home.home)
-        else { return false }
-        // The agent's key tells this move from an earlier one that offered the same epoch and came to nothing.
-        return home.epoch == record.epoch && did == services.identity.did
-            && (try? DID(parsing: home.did)) == record.newAgent
+    private func view(of record: MoveRecord) async throws -> HomeView {
+        HomeView(
+            try await services.registry.home(of: record.lineage), epoch: record.epoch, giver: record.peer.did,
+            taker: services.identity.did, newAgent: record.newAgent)
     }
 
-    /// Whether the agent's record has passed this move by: its epoch was written, and not for this copy.
-    private func isPassed(_ record: MoveRecord) async throws -> Bool {
-        guard let home = try await services.registry.home(of: record.lineage) else { return false }
-        return home.epoch >= record.epoch && (try? DID(parsing: home.did)) != record.newAgent
-    }
-
-    /// Makes the copy the agent's home; safe to repeat after a crash at any point.
+    /// Makes the copy the agent's home, once however many ask for it.
     ///
     /// - Returns: the digest the agent gives before its first request here.
     private func settle(_ record: MoveRecord) async throws -> String {
-        guard let prepared = record.prepared else {
-            throw OperationFailure(.conflict, "the move is not ready to be committed")
-        }
-        guard try await isHome(record) else {
-            throw OperationFailure(.conflict, "the registry does not name this peer the home of \(record.lineage)")
-        }
-        let name = record.progress.sandbox
-        try await services.sandboxes.beginChange(of: name)
-        do {
-            let digest = try await install(record, prepared)
-            await services.sandboxes.endChange(of: name)
-            return digest
-        } catch {
-            await services.sandboxes.endChange(of: name)
-            throw error
-        }
+        if let running = settling[record.id] { return try await running.value }
+        let task = Task { try await self.settleAlone(record.id) }
+        settling[record.id] = task
+        defer { settling[record.id] = nil }
+        return try await task.value
     }
 
-    private func install(_ record: MoveRecord, _ prepared: MoveRecord.Prepared) async throws -> String {
+    private func settleAlone(_ id: String) async throws -> String {
+        guard let record = try await services.journal.move(id) else {
+            throw OperationFailure(.notFound, "there is no such move")
+        }
+        if record.progress.phase == .complete { return record.progress.digestAfter ?? "" }
+        guard let prepared = record.prepared, !record.progress.phase.isOver else {
+            throw OperationFailure(.conflict, "the move is not ready to be committed")
+        }
+        guard TakerDecision.on(try await view(of: record), isPromised: true) == .install else {
+            throw OperationFailure(.conflict, "the registry does not name this peer the home of \(record.lineage)")
+        }
+        return try await install(record, prepared)
+    }
+
+    /// Safe to repeat after a crash at any point.
+    private func install(_ record: MoveRecord, _ prepared: SandboxRecord) async throws -> String {
         let name = record.progress.sandbox
+        let started = ContinuousClock.now
         let (sandboxes, driver) = (services.sandboxes, services.sandboxes.driver)
-        if !driver.names().contains(name) { try await driver.create(prepared.record.spec) }
-        if try driver.state(of: name).isAlive, try await sandboxes.record(name).epoch < record.epoch {
+        guard let agent = try await services.journal.key(of: record.id),
+            let token = try await services.journal.token(of: record.id)
+        else { throw OperationFailure(.failed, "the key of \(name) is not here") }
+        if !driver.names().contains(name) { try await driver.create(prepared.spec) }
+        if try driver.state(of: name).isAlive, (try? await sandboxes.record(name).epoch) ?? 0 < record.epoch {
             try await driver.stop(name, grace: .zero)
         }
         let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
-        try await sandboxes.save(prepared.record)
+        async let secrets: Void = sandboxes.keepSecrets(
+            of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
+        async let saved: Void = sandboxes.save(prepared)
+        _ = try await (secrets, saved)
+        let installed = ContinuousClock.now
         try await sandboxes.run(name)
+        let ran = ContinuousClock.now
         let socket = try driver.gatewaySocket(of: name)
-        let digest = try await services.hooks.digest(socket)
-        services.gate.open(name, token: prepared.state.gatewayToken, route: .local(socket: socket))
         var done = record
         done.progress.phase = .complete
-        done.progress.digestAfter = digest
+        done.progress.digestAfter = try await services.hooks.digest(socket)
+        // Before the first request: the giver is told what came, not what became of it since.
         try await services.journal.write(done)
+        services.gate.open(name, token: token, route: .local(socket: socket))
         await moves[record.id]?.finish()
         moves[record.id] = nil
         invitations[record.lineage] = nil
-        services.logger.info("took in", ["sandbox": name, "from": record.peer.did])
+        await release(record.id)
+        services.logger.info(
+            "took in",
+            [
+                "sandbox": name, "from": record.peer.did, "install_ms": (installed - started).milliseconds,
+                "start_ms": (ran - installed).milliseconds,
+            ])
         let folder = moveFolder(record.id)
-        Task.detached { try? await DiskWork.run { try MoveFolder.remove(folder) } }
-        return digest
+        Task {
+            try? await self.forgetSecrets(of: record.id)
+            try? await DiskWork.run { try MoveFolder.remove(folder) }
+        }
+        return done.progress.digestAfter ?? ""
     }
 
-    /// After a restart: what was not promised is forgotten; its giver hears so at its next step.
-    func forgetUnpromised(_ records: [MoveRecord]) async {
-        for record in records where record.role == .taker && record.prepared == nil {
-            do { try await forget(record, because: "this peer restarted") } catch {
-                services.logger.error("an old move could not be ended", ["move": record.id, "error": "\(error)"])
+    // MARK: Recovery
+
+    /// After a restart: what was not promised is forgotten; its giver hears so at its next step. What an
+    /// earlier run left behind goes.
+    func beginRecovery(_ records: [MoveRecord]) async {
+        for record in records where record.role == .taker {
+            let decision = TakerDecision.afterRestart(isPromised: record.prepared != nil)
+            do {
+                if decision == .forget {
+                    try await forget(record, because: "this peer restarted")
+                } else {
+                    try await services.sandboxes.beginChange(of: record.progress.sandbox)
+                    reserved[record.id] = record.progress.sandbox
+                }
+            } catch {
+                services.logger.error("an old move could not be taken up", ["move": record.id, "error": "\(error)"])
+            }
+        }
+        await sweep()
+    }
+
+    /// Removes folders and keys of moves that are over, which a crash left.
+    private func sweep() async {
+        let left = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        for id in left where reserved[id] == nil {
+            let path = moveFolder(id)
+            try? await DiskWork.run { try MoveFolder.remove(path) }
+        }
+        for id in (try? await services.journal.idsOfKeys()) ?? [] where reserved[id] == nil {
+            if let move = try? await services.journal.move(id), move.progress.phase == .complete {
+                try? await forgetSecrets(of: id)
+            } else {
+                Task { await self.withdrawKey(of: id) }
             }
         }
     }
@@ -247,26 +417,54 @@ actor IncomingMoves {
     /// After a restart: what was promised waits for the registry's word.
     func recover(_ records: [MoveRecord]) {
         for record in records where record.role == .taker && record.prepared != nil {
-            Task { await self.settleWhenDecided(record) }
+            Task {
+                if await self.look(record.id) { return }
+                self.watch(record.id)
+            }
         }
     }
 
-    /// Asks the registry until the record says who has the agent.
-    private func settleWhenDecided(_ record: MoveRecord) async {
-        while true {
-            do {
-                guard try await find(record.id) != nil else { return }
-                if try await isHome(record) {
-                    _ = try await settle(record)
-                    return
-                }
-                if try await isPassed(record) {
-                    return try await forget(record, because: "the agent went elsewhere")
-                }
-            } catch {
-                services.logger.warn("a promised copy waits", ["move": record.id, "error": "\(error)"])
+    /// Follows a move to its end, also when its giver falls silent: asks the registry, and where that has
+    /// nothing to say, the giver.
+    private func watch(_ id: String) {
+        Task {
+            repeat { try? await Task.sleep(for: Self.watchPause) } while await !self.look(id)
+        }
+    }
+
+    /// - Returns: whether the move is over.
+    private func look(_ id: String) async -> Bool {
+        do {
+            guard let record = try await find(id) else { return true }
+            let (isPromised, move) = (record.prepared != nil, moves[id])
+            if !isPromised, let move, await !move.isSilent { return false }
+            var decision = TakerDecision.on(try await view(of: record), isPromised: isPromised)
+            if decision == .askGiver {
+                let isIdle = await move?.isIdle ?? false
+                decision = .on(await word(of: record), isPromised: isPromised, isIdle: isIdle)
             }
-            try? await Task.sleep(for: .seconds(2))
+            switch decision {
+            case .install:
+                _ = try await settle(record)
+                return true
+            case .forget:
+                try await forget(record, because: "the agent stayed or went elsewhere")
+                return true
+            case .wait, .askGiver: return false
+            }
+        } catch {
+            services.logger.warn("a copy waits", ["move": id, "error": "\(error)"])
+            return false
+        }
+    }
+
+    private func word(of record: MoveRecord) async -> TakerDecision.Word {
+        do {
+            let answer = try await services.calls.call(AskFate(id: record.id), of: record.peer)
+            guard let phase = answer.phase else { return .unknown }
+            return phase == .aborted ? .ended : .underWay
+        } catch {
+            return .silent
         }
     }
 
@@ -282,5 +480,6 @@ actor IncomingMoves {
         }
     }
 
+    private static let unusableID = OperationFailure(.invalid, "the move's id is not usable")
     private static let strangersMove = OperationFailure(.refused, "this move belongs to another peer")
 }

@@ -27,6 +27,18 @@ enum MoveFolder {
         guard fsync(folder) == 0 else { throw failure(parent) }
     }
 
+    /// Undoes ``install(tree:as:retired:)`` for a move that came to nothing: the older workspace is back.
+    ///
+    /// - Returns: false when there was none.
+    static func revert(workspace: String, retired: String, discarded: String) throws -> Bool {
+        guard access(retired, F_OK) == 0 else { return false }
+        if access(workspace, F_OK) == 0 {
+            guard rename(workspace, discarded) == 0 else { throw failure(workspace) }
+        }
+        guard rename(retired, workspace) == 0 else { throw failure(retired) }
+        return true
+    }
+
     private static func failure(_ path: String) -> OperationFailure {
         OperationFailure(
             errno == ENOSPC ? .noSpace : .failed, "\(path): \(String(cString: strerror(errno)))")

@@ -84,6 +84,16 @@ struct BuildTree: PeerOperation {
     /// With the last, frozen manifest: what else makes the agent whole. From here on the taker keeps the copy
     /// until the registry or the giver has spoken.
     let state: MovedState?
+    /// A small last difference, which spares the frozen agent the round trips of manifest and chunks.
+    let difference: Difference?
+
+    /// A manifest and the chunks that the taker lacks for it.
+    struct Difference: Codable, Sendable {
+        /// As in ``SendManifest``.
+        let round: Int
+        let manifest: WireBytes
+        let chunks: [WireBytes]
+    }
 
     struct Answer: Codable, Sendable {
         /// The Merkle root of the tree as read back from the disk.
@@ -99,6 +109,16 @@ struct MovedState: Codable, Sendable {
     let digest: String
     let createdAt: Date
     let formerHomes: [DID]
+
+    /// Former homes a record keeps, the latest ones.
+    static let maximumFormerHomes = 64
+
+    /// Whether a taker may keep what a stranger could have written; the token becomes a file and a password.
+    var isSane: Bool {
+        (16...256).contains(gatewayToken.utf8.count)
+            && gatewayToken.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+            && digest.utf8.count <= 128 && formerHomes.count <= Self.maximumFormerHomes
+    }
 }
 
 /// The home record names the taker: it starts the agent.
@@ -123,6 +143,20 @@ struct CancelMove: PeerOperation {
     let id: String
 
     typealias Answer = Done
+}
+
+/// A taker that waits asks its giver how the move stands.
+struct AskFate: PeerOperation {
+    static let name = "move.fate"
+    static let access = OperationAccess.paired
+    static let patience = 10
+
+    let id: String
+
+    struct Answer: Codable, Sendable {
+        /// Nil when the giver knows no such move.
+        let phase: HandoffProgress.Phase?
+    }
 }
 
 /// Asks the agent's home to give it to the caller (`kars handoff <name> --to local`).

@@ -23,13 +23,22 @@ public enum KeySealers {
             operations: Argon2id.moderate.operations, memory: Argon2id.moderate.memory)
     }
 
-    /// What is there, in this order: a passphrase file, a systemd credential, a random machine key in
-    /// `folder`, which is made when absent.
+    /// Asks a person for a passphrase.
+    public typealias AskPassphrase = @Sendable () throws(IdentityError) -> SecretBytes
+
+    /// What is there, in this order: a passphrase file, a person where the identity is sealed with a passphrase,
+    /// a systemd credential, a random machine key in `folder`, which is made when absent.
+    ///
+    /// - Parameter ask: nil where nobody can be asked.
     public static func standard(
-        folder: String, environment: [String: String]
+        folder: String, environment: [String: String], ask: AskPassphrase? = nil
     ) throws(IdentityError) -> any KeySealer {
         if let path = environment[passphraseVariable], !path.isEmpty {
             return try passphrase(file: path, folder: folder)
+        }
+        if Keystore.describe(folder: folder)?.kdf.source == .passphrase {
+            guard let ask else { throw .passphrase("none was given; \(passphraseVariable) names a file with it") }
+            return try passphrase(try ask(), folder: folder)
         }
         if let credentials = environment["CREDENTIALS_DIRECTORY"], !credentials.isEmpty,
             let sealer = try credential(file: "\(credentials)/\(credentialName)")
@@ -106,11 +115,10 @@ public enum KeySealers {
         let path = "\(folder)/\(parametersName)"
         try makeFolder(folder)
         if let stored = try storedParameters(path) { return stored }
-        let identity = Keystore.path(in: folder)
         var kdf = KeyDerivation(
             passphraseSalt: RandomBytes.make(Argon2id.saltSize), operations: cost.operations,
             memory: cost.memory)
-        if let kept = Keystore.facts(at: identity)?.kdf, kept.source == .passphrase { kdf = kept }
+        if let kept = Keystore.describe(folder: folder)?.kdf, kept.source == .passphrase { kdf = kept }
         let made: Bool
         do {
             made = try JSONCoding.encode(kdf).withUnsafeBytes { try KeyFile.create(path, content: $0) }

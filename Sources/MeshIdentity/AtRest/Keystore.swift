@@ -29,7 +29,8 @@ public struct Keystore: Sendable {
         path = Self.path(in: folder)
     }
 
-    static func path(in folder: String) -> String { "\(folder)/\(fileName)" }
+    /// Where the identity of a folder is.
+    public static func path(in folder: String) -> String { "\(folder)/\(fileName)" }
 
     /// The stored identity; nil when there is none.
     ///
@@ -93,14 +94,12 @@ public struct Keystore: Sendable {
         return identity
     }
 
-    /// Overwrites and removes the file.
-    public func reset() throws(IdentityError) { try KeyFile.erase(path) }
+    /// Overwrites and removes the file of a folder; needs no key.
+    public static func reset(folder: String) throws(IdentityError) { try KeyFile.erase(path(in: folder)) }
 
-    /// What the file says of itself, unchecked: nil when there is none or it does not read.
-    public func describe() -> KeystoreFacts? { Self.facts(at: path) }
-
-    static func facts(at path: String) -> KeystoreFacts? {
-        guard let file = try? read(path), let key = try? PublicKey(base64: file.publicKey) else { return nil }
+    /// What the file of a folder says of itself, unchecked: nil when there is none or it does not read.
+    public static func describe(folder: String) -> KeystoreFacts? {
+        guard let file = try? read(path(in: folder)), let key = try? PublicKey(base64: file.publicKey) else { return nil }
         return KeystoreFacts(
             did: file.did, amid: file.amid, publicKey: key, createdAt: file.createdAt, keyID: file.keyID,
             kdf: file.kdf)

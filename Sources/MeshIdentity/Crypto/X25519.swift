@@ -42,6 +42,12 @@ struct X25519KeyPair: Sendable, Equatable, CustomReflectable {
         self.publicKey = publicKey
     }
 
+    /// Two halves that belong together.
+    init(privateKey: [UInt8], publicKey: [UInt8]) {
+        self.privateKey = privateKey
+        self.publicKey = publicKey
+    }
+
     var customMirror: Mirror { Mirror(self, children: ["publicKey": Hex.encode(publicKey)]) }
 
     /// Forgets the private half.

@@ -11,6 +11,9 @@ public final class Identity: Sendable {
     public let did: DID
     /// Seed ‖ public key, libsodium's form for signing.
     private let secretKey: SecretBytes
+    /// The X25519 image of the pair, made once because every session's start needs it.
+    private let imageKey: SecretBytes
+    private let imagePublicKey: [UInt8]
 
     /// A fresh random identity.
     public static func generate() -> Identity {
@@ -32,6 +35,19 @@ public final class Identity: Sendable {
                     seed.bindMemory(to: UInt8.self).baseAddress!)
             }
         }
+        imageKey = SecretBytes(count: X25519.keySize) { [secretKey] output in
+            secretKey.withUnsafeBytes { secretKey in
+                _ = crypto_sign_ed25519_sk_to_curve25519(
+                    output.bindMemory(to: UInt8.self).baseAddress!,
+                    secretKey.bindMemory(to: UInt8.self).baseAddress!)
+            }
+        }
+        var imagePublicKey = [UInt8](repeating: 0, count: X25519.keySize)
+        let isImage = imageKey.withUnsafeBytes {
+            crypto_scalarmult_base(&imagePublicKey, $0.bindMemory(to: UInt8.self).baseAddress!) == 0
+        }
+        guard isImage else { throw .badKey("the seed has no X25519 image") }
+        self.imagePublicKey = imagePublicKey
         publicKey = try PublicKey(bytes: publicBytes)
         did = publicKey.did
     }
@@ -61,14 +77,6 @@ public final class Identity: Sendable {
 
     /// The X25519 pair of this identity (AgentMesh wire §1). The caller wipes its private half.
     func x25519() -> X25519KeyPair {
-        var privateKey = [UInt8](repeating: 0, count: X25519.keySize)
-        secretKey.withUnsafeBytes { secretKey in
-            _ = crypto_sign_ed25519_sk_to_curve25519(
-                &privateKey, secretKey.bindMemory(to: UInt8.self).baseAddress!)
-        }
-        guard let pair = X25519KeyPair(privateKey: privateKey) else {
-            preconditionFailure("an identity has no X25519 image")
-        }
-        return pair
+        X25519KeyPair(privateKey: imageKey.withUnsafeBytes { Array($0) }, publicKey: imagePublicKey)
     }
 }

@@ -60,8 +60,9 @@ extension MeshClient {
             return acknowledge([frame.id])
         }
         do {
-            switch await policy(peer, frame.intent) {
-            case .accept: try await admit(frame, peer)
+            let knock = IncomingKnock(peer: peer, intent: frame.intent, isBound: frame.isBound(by: peer.key))
+            switch await policy(knock) {
+            case .accept(let conditions): try await admit(frame, peer, conditions)
             case .reject(let reason): refuse(frame, peerDID, reason)
             }
         } catch {
@@ -77,10 +78,9 @@ extension MeshClient {
         }
         if case .signed(let key) = try frame.verify() { return PeerIdentity(key: key) }
         // Unsigned KNOCKs are let in from registered agents only (AgentMesh wire §8).
-        guard let registered = try await registry.agent(peerDID) else {
+        guard let known = try await registry.key(of: peerDID) else {
             throw OperationFailure(.refused, "the sender is not registered")
         }
-        let known = try registered.publicKey.flatMap { Base64.decode($0) }.map { try PublicKey(bytes: $0) }
         switch try frame.verify(key: known) {
         case .signed(let key), .unsigned(let key): return PeerIdentity(key: key)
         case .keyUnknown: throw OperationFailure(.refused, "the key of the sender is not known")
@@ -90,30 +90,44 @@ extension MeshClient {
     /// Under which name a KNOCK is remembered. The sender is part of it, or somebody else could use up the
     /// ephemeral key of a KNOCK that is still on its way.
     static func ephemeralName(_ frame: KnockFrame) -> String {
-        let keys = (frame.establishment?.ik ?? []) + (frame.establishment?.ek ?? [])
-        return NodeStore.knockPrefix + Base64.encodeURL(SHA256Digest.hash(keys))
+        guard let establishment = frame.establishment else {
+            return NodeStore.knockPrefix + Base64.encodeURL(SHA256Digest.hash(Array("\(frame.from)|\(frame.id)".utf8)))
+        }
+        return startName(establishment)
     }
 
-    private func admit(_ frame: KnockFrame, _ peer: PeerIdentity) async throws {
-        guard let establishment = frame.establishment else {
-            throw OperationFailure(.invalid, "the KNOCK carries no key agreement")
-        }
-        // The prekeys without the used one are stored together with the session: single use for ever.
+    /// Under which name a key agreement is remembered: it makes one session only.
+    static func startName(_ establishment: Establishment) -> String {
+        NodeStore.knockPrefix + Base64.encodeURL(SHA256Digest.hash(establishment.ik + establishment.ek))
+    }
+
+    private func admit(
+        _ frame: KnockFrame, _ peer: PeerIdentity, _ conditions: KnockAcceptFrame.Conditions?
+    ) async throws {
+        let terms = conditions.map { SessionTerms($0, isInitiator: false, acceptedAt: Date()) }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
                 do {
-                    let ratchet = try X3DH.respond(
-                        identity: identity, prekeys: &state.prekeys, establishment: establishment,
-                        from: frame.from, to: frame.to)
-                    var session = state.sessions[peer.did] ?? PeerSession(peer: peer)
-                    session.offer(ratchet)
-                    keep(session, &state)
-                    store.submitSecrets(
-                        [
+                    var changes: [(name: String, bytes: [UInt8])] = []
+                    if let establishment = frame.establishment {
+                        let ratchet = try X3DH.respond(
+                            identity: identity, prekeys: &state.prekeys, establishment: establishment,
+                            from: frame.from, to: frame.to)
+                        var session = state.sessions[peer.did] ?? PeerSession(peer: peer)
+                        session.offer(TermedSession(ratchet, terms: terms))
+                        keep(session, &state)
+                        // The prekeys without the used one are stored together with the session: single use
+                        // for ever.
+                        changes = [
                             (Self.prekeysName, state.prekeys.serialized()),
                             (PeerSession.secretName(peer.did), session.serialized()),
-                        ], remember: [Self.ephemeralName(frame), frame.id]
-                    ) { continuation.resume(with: $0) }
+                        ]
+                    } else {
+                        awaitStart(of: frame, peer, terms, &state)
+                    }
+                    store.submitSecrets(changes, remember: [Self.ephemeralName(frame), frame.id]) {
+                        continuation.resume(with: $0)
+                    }
                 } catch {
                     continuation.resume(throwing: error)
                 }
@@ -121,7 +135,9 @@ extension MeshClient {
         }
         acknowledge([frame.id])
         transmit(
-            KnockAcceptFrame(from: identity.did.text, to: peer.did.text, knockID: frame.id, now: Date()).encode())
+            KnockAcceptFrame(
+                from: identity.did.text, to: peer.did.text, knockID: frame.id, conditions: conditions, now: Date()
+            ).encode())
         logger.info("session accepted", ["peer": peer.did])
         Task { await refillPrekeysIfLow() }
     }

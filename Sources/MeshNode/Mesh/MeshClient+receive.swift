@@ -19,7 +19,7 @@ extension MeshClient {
         switch frame {
         case .message(let message):
             guard let sender = sender(message.from, message.id) else { return }
-            await open(message, from: sender)
+            await open(await withoutRepeatedStart(message), from: sender)
         case .knock(let knock):
             guard let sender = sender(knock.from, knock.id) else { return }
             receive(knock, from: sender)
@@ -73,27 +73,39 @@ extension MeshClient {
 
     /// Opens a message inside the lock that made the call; false when no session opens it.
     func tryOpen(_ message: MessageFrame, from sender: DID, _ state: inout State) -> Bool {
-        guard var session = state.sessions[sender], let opened = session.decrypt(message.message) else {
+        var changes: [(name: String, bytes: [UInt8])] = []
+        var remember = [message.id]
+        let opened: PeerSession.Opened
+        if var session = state.sessions[sender], let found = session.decrypt(message.message) {
+            opened = found
+            state.uses += 1
+            session.lastUse = state.uses
+            state.sessions[sender] = session
+        } else if let start = startSession(with: message, from: sender, &state) {
+            opened = start.opened
+            changes.append((Self.prekeysName, state.prekeys.serialized()))
+            remember.append(start.name)
+        } else {
             return false
         }
-        state.uses += 1
-        session.lastUse = state.uses
-        state.sessions[sender] = session
+        let session = state.sessions[sender]!
+        changes.append((PeerSession.secretName(sender), session.serialized()))
         // A KNOCK of ours that crossed the peer's is answered by this: the session can send now.
         let crossed = opened.isProven ? state.knocking.removeValue(forKey: sender) : nil
         crossed?.deadline?.cancel()
         let peer = session.peer
-        store.submitSecrets(
-            [(PeerSession.secretName(sender), session.serialized())], remember: [message.id]
-        ) { [self] result in
+        if let refusal = opened.refusal {
+            logger.warn("a message was dropped", ["peer": sender, "reason": refusal])
+        }
+        store.submitSecrets(changes, remember: remember) { [self] result in
             for waiter in crossed?.waiters ?? [] { waiter.resume(with: result) }
             switch result {
             case .success:
                 acknowledge([message.id])
-                onMessage(peer, opened.plaintext)
+                if opened.refusal == nil { onMessage(peer, opened.plaintext) }
             case .failure(let error):
                 logger.error("a session could not be stored", ["error": "\(error)"])
-                storeLater(message.id, of: peer, opened.plaintext)
+                storeLater(message.id, of: peer, opened)
             }
         }
         return true
@@ -102,7 +114,7 @@ extension MeshClient {
     /// Stores the step of an opened message once the disk takes it again; only then it counts as received.
     ///
     /// Above the bound the message is left to the relay and to the state a restart will read.
-    private func storeLater(_ id: String, of peer: PeerIdentity, _ plaintext: [UInt8]) {
+    private func storeLater(_ id: String, of peer: PeerIdentity, _ opened: PeerSession.Opened) {
         // The completion may come from inside the lock, when the store is closed: the state waits for a task.
         Task {
             let isKept = state.withLock { state in
@@ -127,7 +139,7 @@ extension MeshClient {
                     isStored = true
                     _ = state.withLock { $0.unstored.remove(id) }
                     acknowledge([id])
-                    onMessage(peer, plaintext)
+                    if opened.refusal == nil { onMessage(peer, opened.plaintext) }
                 }
             }
         }
@@ -195,10 +207,12 @@ extension MeshClient {
 
     /// The key of a peer that speaks in a session this one does not have; nil when it would get none.
     private func introduced(_ did: DID) async throws -> PeerIdentity? {
-        guard let text = try await registry.agent(did)?.publicKey, let bytes = Base64.decode(text),
-            let key = try? PublicKey(bytes: bytes), did.names(key)
-        else { return nil }
+        guard let key = try await registry.key(of: did) else { return nil }
         let peer = PeerIdentity(key: key)
-        return await policy(peer, Self.intent) == .accept ? peer : nil
+        // Our KNOCK proves the peer, so theirs need not.
+        guard case .accept = await policy(IncomingKnock(peer: peer, intent: Self.intent, isBound: true)) else {
+            return nil
+        }
+        return peer
     }
 }

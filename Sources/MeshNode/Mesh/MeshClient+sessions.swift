@@ -87,9 +87,11 @@ extension MeshClient {
         guard let taken, let ratchet = taken.sent?.ratchet else { return }
         taken.deadline?.cancel()
         do {
-            try await install(ratchet, with: taken.peer, consumed: frame.id)
-            // A responder has no sending chain before its first receive (wire §3).
-            try await send(PeerJSON.encode(["type": "kars:hello"]), to: taken.peer)
+            let terms = frame.conditions.map { SessionTerms($0, isInitiator: true, acceptedAt: Date()) }
+            try await install(TermedSession(ratchet, terms: terms), with: taken.peer, consumed: frame.id)
+            // A responder has no sending chain before its first receive (AgentMesh wire §3). Where conditions
+            // count or name messages, it waits for the first real one.
+            if terms == nil { try await send(PeerJSON.encode(["type": "kars:hello"]), to: taken.peer) }
             for waiter in taken.waiters { waiter.resume() }
         } catch {
             for waiter in taken.waiters { waiter.resume(throwing: error) }
@@ -112,12 +114,12 @@ extension MeshClient {
 
     /// Puts a session that the peer has taken in place of whatever there was; durable when this returns.
     private func install(
-        _ ratchet: RatchetSession, with peer: PeerIdentity, consumed messageID: String
+        _ accepted: TermedSession, with peer: PeerIdentity, consumed messageID: String
     ) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
                 var session = state.sessions[peer.did] ?? PeerSession(peer: peer)
-                session.replace(with: ratchet)
+                session.replace(with: accepted)
                 keep(session, &state)
                 store.submitSecrets(
                     [(PeerSession.secretName(peer.did), session.serialized())], remember: [messageID]

@@ -15,6 +15,10 @@ public final class MeshClient: Sendable {
         var knocking: [DID: OutgoingKnock] = [:]
         /// Peers whose KNOCK is being decided.
         var deciding: [DID: Decision] = [:]
+        /// Accepted KNOCKs whose first message brings the key agreement.
+        var awaitedStarts: [DID: AwaitedStart] = [:]
+        /// Key agreements that first messages brought, the latest ones: those being stored are among them.
+        var recentStarts: [String] = []
         var buffer = FrameBuffer()
         var pace = ResynchronisationPace()
         /// Strangers whose key is being looked up because they sent a message in a session we do not have.
@@ -41,6 +45,16 @@ public final class MeshClient: Sendable {
     struct Decision: Sendable {
         /// A newer one of the same peer, which is decided next.
         var next: KnockFrame?
+    }
+
+    /// An accepted KNOCK without a key agreement.
+    struct AwaitedStart: Sendable {
+        let number: Int
+        let peer: PeerIdentity
+        /// Names as they stand in the KNOCK.
+        let from: String
+        let to: String
+        let terms: SessionTerms?
     }
 
     static let prekeysName = "prekeys"
@@ -167,7 +181,7 @@ public final class MeshClient: Sendable {
 
     /// Whether a session is open in both directions.
     func hasSession(with did: DID) -> Bool {
-        state.withLock { $0.sessions[did]?.canSend ?? false }
+        state.withLock { $0.sessions[did]?.canSend() ?? false }
     }
 
     /// One step of the sending chain: seal, store, then transmit.
@@ -176,7 +190,7 @@ public final class MeshClient: Sendable {
         guard isConnected else { throw Self.disconnected }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
-                guard var session = state.sessions[peer.did], session.canSend else {
+                guard var session = state.sessions[peer.did] else {
                     return continuation.resume(
                         throwing: OperationFailure(.unavailable, "the session with \(peer.did) ended"))
                 }

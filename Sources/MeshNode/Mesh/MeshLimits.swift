@@ -10,6 +10,8 @@ public struct MeshLimits: Sendable {
     public var knockDecision = Duration.seconds(10)
     /// KNOCKs decided at one time; more are refused, and their peers try again.
     public var concurrentKnocks = 64
+    /// Accepted KNOCKs whose first message is to bring the key agreement; the oldest gives way.
+    public var awaitedStarts = 100
     /// The least time between two new sessions with one peer after messages that would not open; it doubles
     /// while that goes on.
     public var resynchronisationPause = Duration.seconds(5)

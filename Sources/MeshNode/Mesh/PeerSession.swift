@@ -1,3 +1,4 @@
+import FoundationEssentials
 import MeshIdentity
 
 /// The end-to-end sessions with one peer: the one in use, and those on their way in and out.
@@ -13,67 +14,72 @@ struct PeerSession: Sendable {
 
     let peer: PeerIdentity
     /// What sends; nil until the first session is proven.
-    private(set) var current: RatchetSession?
+    private(set) var current: TermedSession?
     /// Newest first.
-    private(set) var candidates: [RatchetSession] = []
+    private(set) var candidates: [TermedSession] = []
     /// Newest first; read only, and gone after a restart.
-    private var former: [RatchetSession] = []
+    private var former: [TermedSession] = []
     /// Grows with every use; the smallest gives way when there are too many.
     var lastUse = 0
 
     init(peer: PeerIdentity) { self.peer = peer }
 
-    /// Whether a message can be sealed; a responder must receive first (AgentMesh wire §3).
-    var canSend: Bool { current?.canSend ?? false }
+    /// A message that was opened.
+    struct Opened {
+        let plaintext: [UInt8]
+        /// A candidate came into use by it.
+        var isProven = false
+        /// Why the terms of its session forbid it.
+        var refusal: String?
+    }
 
-    mutating func encrypt(_ plaintext: [UInt8]) throws -> RatchetMessage {
-        guard var session = current else { throw SessionError.notYetReceived }
-        let message = try session.encrypt(plaintext)
-        current = session
-        return message
+    /// Whether a message can be sealed; a responder must receive first (AgentMesh wire §3).
+    func canSend(at now: Date = Date()) -> Bool { current?.canSend(at: now) ?? false }
+
+    /// - Throws: `refused` for what the session's terms forbid.
+    mutating func encrypt(_ plaintext: [UInt8], now: Date = Date()) throws -> RatchetMessage {
+        guard current != nil else { throw SessionError.notYetReceived }
+        return try current!.encrypt(plaintext, now: now)
     }
 
     /// Opens a message in whichever session it belongs to; nil, and no change, when it belongs to none.
-    ///
-    /// - Returns: `isProven` tells that a candidate came into use by it.
-    mutating func decrypt(_ message: RatchetMessage) -> (plaintext: [UInt8], isProven: Bool)? {
-        if var session = current, let plaintext = try? session.decrypt(message) {
-            current = session
-            return (plaintext, false)
+    mutating func decrypt(_ message: RatchetMessage, now: Date = Date()) -> Opened? {
+        if let opened = try? current?.decrypt(message, now: now) {
+            return Opened(plaintext: opened.plaintext, refusal: opened.refusal)
         }
         for index in candidates.indices {
             var session = candidates[index]
-            guard let plaintext = try? session.decrypt(message) else { continue }
+            guard let opened = try? session.decrypt(message, now: now) else { continue }
             // Older candidates are overtaken; newer ones may still be proven.
             candidates.removeSubrange(index...)
             replace(with: session)
-            return (plaintext, true)
+            return Opened(plaintext: opened.plaintext, isProven: true, refusal: opened.refusal)
         }
         for index in former.indices {
-            guard let plaintext = try? former[index].decrypt(message) else { continue }
-            return (plaintext, false)
+            guard let opened = try? former[index].decrypt(message, now: now) else { continue }
+            return Opened(plaintext: opened.plaintext, refusal: opened.refusal)
         }
         return nil
     }
 
     /// Uses a session that the peer has taken.
-    mutating func replace(with session: RatchetSession) {
+    mutating func replace(with session: TermedSession) {
         if let current { former.insert(current, at: 0) }
         if former.count > Self.maximumFormer { former.removeLast() }
         current = session
     }
 
     /// Keeps a session that the peer's KNOCK started until a message proves it.
-    mutating func offer(_ session: RatchetSession) {
+    mutating func offer(_ session: TermedSession) {
         candidates.insert(session, at: 0)
         if candidates.count > Self.maximumCandidates { candidates.removeLast() }
     }
 }
 
-// The stored form: the peer's key, then each session as its role, its length (u32 big-endian) and itself.
+// The stored form: the peer's key, then each session as its role and itself.
 extension PeerSession {
     private enum Stored {
-        static let version: UInt8 = 1
+        static let version: UInt8 = 2
         static let current: UInt8 = 0
         static let candidate: UInt8 = 1
     }
@@ -85,12 +91,7 @@ extension PeerSession {
     func serialized() -> [UInt8] {
         var bytes = [Stored.version] + peer.key.bytes
         let parts = (current.map { [(Stored.current, $0)] } ?? []) + candidates.map { (Stored.candidate, $0) }
-        for (role, session) in parts {
-            let part = session.serialized()
-            bytes.append(role)
-            for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: part.count >> shift)) }
-            bytes += part
-        }
+        for (role, session) in parts { bytes += [role] + session.serialized() }
         return bytes
     }
 
@@ -100,12 +101,7 @@ extension PeerSession {
         self.init(peer: PeerIdentity(key: key))
         var rest = bytes[33...]
         while let role = rest.popFirst() {
-            guard rest.count >= 4 else { return nil }
-            let count = rest.prefix(4).reduce(0) { $0 << 8 | Int($1) }
-            rest = rest.dropFirst(4)
-            guard rest.count >= count, let session = try? RatchetSession(serialized: Array(rest.prefix(count)))
-            else { return nil }
-            rest = rest.dropFirst(count)
+            guard let session = TermedSession(from: &rest) else { return nil }
             switch role {
             case Stored.current where current == nil: current = session
             case Stored.candidate where candidates.count < Self.maximumCandidates: candidates.append(session)

@@ -40,6 +40,8 @@ public struct HandoffProgress: Codable, Sendable, Equatable {
     public var movedBytes: Int
     /// Time without an answering agent: from the first held request to the gate's release, in milliseconds.
     public var freezeMilliseconds: Double?
+    /// Where that time went, in milliseconds, by step.
+    public var freezeSteps: [String: Double]?
     /// The agent's own digest of its state when it was frozen, and when it was started at the target.
     public var digestBefore: String?
     public var digestAfter: String?

@@ -27,6 +27,13 @@ public struct RegistryClient: Sendable {
         }
     }
 
+    /// Tells everyone that a key is not to be trusted any more; for ever.
+    public func revoke(_ certificate: RevocationCertificate) async throws {
+        let response = try await send(
+            "POST", "/v1/agents/\(certificate.did)/revoke", body: PeerJSON.encode(certificate))
+        guard response.status == 200 else { throw failure(response, "revoking \(certificate.did)") }
+    }
+
     /// Withdraws an identity that is no longer used.
     public func unregister(_ identity: Identity) async throws {
         let response = try await send("DELETE", "/v1/agents/\(identity.did)", as: identity)
@@ -40,6 +47,18 @@ public struct RegistryClient: Sendable {
         let response = try await send("GET", "/v1/agents/\(did)")
         if response.status == 404 { return nil }
         return try decoded(RegisteredAgent.self, response, "looking up \(did)")
+    }
+
+    /// The key behind a name; nil when the registry knows no such agent.
+    ///
+    /// Registries of other makers do not tell it with the agent: the prekeys name it as well.
+    func key(of did: DID) async throws -> PublicKey? {
+        guard let agent = try await agent(did) else { return nil }
+        guard let text = agent.publicKey else { return try await prekeyBundle(of: did).verify(for: did) }
+        guard let bytes = Base64.decode(text), let key = try? PublicKey(bytes: bytes), did.names(key) else {
+            throw OperationFailure(.refused, "the registry names another key for \(did)")
+        }
+        return key
     }
 
     func upload(_ prekeys: PrekeyUpload, of identity: Identity) async throws {
@@ -88,10 +107,33 @@ public struct RegisteredAgent: Codable, Sendable {
     public let publicKey: String?
     public let capabilities: [String]
     public let metadata: [String: String]
+    /// 0 to 1.
+    public let reputationScore: Double?
+    /// The key's last word; only our own registry tells it.
+    public let revocation: RevocationCertificate?
+
+    public init(
+        did: String, publicKey: String?, capabilities: [String] = [], metadata: [String: String] = [:],
+        reputationScore: Double?, revocation: RevocationCertificate? = nil
+    ) {
+        self.did = did
+        self.publicKey = publicKey
+        self.capabilities = capabilities
+        self.metadata = metadata
+        self.reputationScore = reputationScore
+        self.revocation = revocation
+    }
+
+    /// Whether the key itself said that it is not to be trusted; the registry's word alone is not enough.
+    public func isRevoked(_ key: PublicKey, now: Date = Date()) -> Bool {
+        guard let revocation, revocation.publicKey == key else { return false }
+        return (try? revocation.verify(now: now)) != nil
+    }
 
     private enum CodingKeys: String, CodingKey {
-        case did, capabilities, metadata
+        case did, capabilities, metadata, revocation
         case publicKey = "public_key"
+        case reputationScore = "reputation_score"
     }
 }
 

@@ -246,6 +246,9 @@ public actor SandboxService {
         try AtomicFile.write(Array((token + "\n").utf8), to: tokenFile(name))
     }
 
+    /// Removes the private key of an agent that lives elsewhere, where its successor was made.
+    public func forgetKey(of name: String) async throws { try await store.removeSecret(Self.seedName(name)) }
+
     private func forgetSecrets(of name: String) async throws {
         try await store.removeSecret(Self.seedName(name))
         try await store.removeSecret(Self.tokenName(name))

@@ -1,14 +1,16 @@
 import FoundationEssentials
 import MeshIdentity
 
-/// Answer of `GET /v1/agents/{did}` (AgentMesh wire §7), with our fields `public_key` and `successor`.
+/// Answer of `GET /v1/agents/{did}` (AgentMesh wire §7), with our fields `public_key`,
+/// `successor`, `revoked_at` and `revocation`.
 struct AgentAnswer: Encodable {
     private let agent: AgentRecord
 
     init(_ agent: AgentRecord) { self.agent = agent }
 
     private enum CodingKeys: String, CodingKey {
-        case did, capabilities, metadata, tier, successor
+        case did, capabilities, metadata, tier, successor, revocation
+        case revokedAt = "revoked_at"
         case publicKey = "public_key"
         case registeredAt = "registered_at"
         case lastSeen = "last_seen"
@@ -24,7 +26,7 @@ struct AgentAnswer: Encodable {
         case verifiedAt = "verified_at"
     }
 
-    /// Absent values are `null`, as published; only `successor` is left out.
+    /// Absent values are `null`, as published; `successor` and what tells of a revocation are left out.
     func encode(to encoder: any Encoder) throws {
         var fields = encoder.container(keyedBy: CodingKeys.self)
         try fields.encode(agent.did, forKey: .did)
@@ -45,5 +47,8 @@ struct AgentAnswer: Encodable {
         try fields.encode(agent.verifiedTenantID, forKey: .verifiedTenantID)
         try fields.encode(agent.verifiedAt.map(MeshTimestamp.format), forKey: .verifiedAt)
         try fields.encodeIfPresent(agent.successor, forKey: .successor)
+        guard let revocation = agent.revocation else { return }
+        try fields.encode(MeshTimestamp.format(revocation.at), forKey: .revokedAt)
+        try fields.encode(revocation.certificate, forKey: .revocation)
     }
 }

@@ -31,7 +31,9 @@ extension RegistryAPI {
         let write: HomeWrite
         switch try HomeDecision.make(update, rootKey: rootKey, lineage: lineage, now: now()) {
         case .alreadyWritten(let record): return .json(record)
-        case .write(let verified): write = verified
+        case .write(let verified):
+            write = verified
+            try await refuseRevoked(write, signer: lineage?.homeKey ?? rootKey)
         case .late:
             counts.homeConflicts.add()
             throw conflict(present: lineage?.record)
@@ -56,6 +58,18 @@ extension RegistryAPI {
         case .successorNotRegistered: throw Refusal.unacceptable("the successor is not a registered agent")
         case .successorTaken:
             throw Refusal.unacceptable("the successor's key belongs to an agent with a home already")
+        }
+    }
+
+    /// A revoked key gives no agent away, takes none in and succeeds none.
+    private func refuseRevoked(_ write: HomeWrite, signer: PublicKey) async throws {
+        if try await store.agent(signer.did)?.revocation != nil {
+            throw Refusal.unproven("the key that signed is revoked")
+        }
+        for did in [write.home] + (write.succession.map { [$0.newKey.did] } ?? []) {
+            guard try await store.agent(did)?.revocation == nil else {
+                throw Refusal.unacceptable("the key of \(did) is revoked")
+            }
         }
     }
 

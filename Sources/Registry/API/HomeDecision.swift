@@ -33,7 +33,7 @@ enum HomeDecision: Equatable {
             try verify(succession, follows: present)
         }
         return .write(
-            HomeWrite(rootKey: rootKey, epoch: update.epoch, home: home, succession: update.succession))
+            HomeWrite(rootKey: rootKey, epoch: update.epoch, home: home, update: update))
     }
 
     private static func isRepetition(_ update: HomeUpdate, home: DID, of lineage: Lineage) -> Bool {

@@ -33,6 +33,9 @@ extension RegistryAPI {
 
     func fetchPrekeys(_ did: String, _ request: HTTPRequest) async throws -> HTTPResponse {
         let agent = try await registered(did)
+        guard agent.revocation == nil else { throw Refusal.missing("this agent's key is revoked") }
+        // No replay check: a copied header lets its holder take what the rate below allows.
+        if policy.requiresPrekeyAuthorization { _ = try await caller(of: request) }
         if let successor = agent.successor {
             throw Refusal.missing("this agent was succeeded by \(successor)")
         }

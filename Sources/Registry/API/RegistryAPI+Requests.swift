@@ -38,7 +38,7 @@ extension RegistryAPI {
         return (limit, offset)
     }
 
-    private func number(
+    func number(
         _ name: String, _ range: ClosedRange<Int>, of request: HTTPRequest
     ) throws(Refusal) -> Int? {
         guard let text = request.queryValue(name) else { return nil }
@@ -71,6 +71,7 @@ extension RegistryAPI {
         guard let agent = try await store.agent(proof.did) else {
             throw Refusal.unproven("the DID of the Authorization header is not registered")
         }
+        guard agent.revocation == nil else { throw Refusal.unproven("the key of the Authorization header is revoked") }
         do {
             try proof.verify(key: agent.key, now: now())
         } catch {
@@ -101,10 +102,15 @@ extension RegistryAPI {
             counts.replaysRefused.add()
             throw Refusal.unproven("replayed: this signed request was carried out already")
         }
+        // Queued before the change, so that it is on disk before or with it; the queue shares one commit.
+        store.remember(request: digest, at: now()) { [logger] in
+            logger.error("a request could not be remembered", ["reason": "\($0)"])
+        }
         do {
             return try await change()
         } catch {
             replays.forget(digest)
+            store.forget(request: digest)
             throw error
         }
     }

@@ -7,20 +7,37 @@ import Transport
 struct RegistryAPI: Sendable {
     let store: any RegistryStore
     let limits: RegistryLimits
+    let policy: RegistryPolicy
     let now: @Sendable () -> Date
     let logger: Logger
     let counts: RegistryMetrics
     let health: Health
     let requestRates: TokenBuckets
     let prekeyRates: TokenBuckets
+    let registrationRates: TokenBuckets
     let replays: ReplayWindow
+    /// Signs the log's heads.
+    let signer: Identity
+    /// Nil where nobody can be verified.
+    let verifier: EntraVerifier?
+    /// Where people may sign in.
+    let oauth: [OAuthClient]
+    let signIns: SignIns
 
+    /// Reads the requests that it is to refuse a second time, which blocks.
     init(
-        store: any RegistryStore, limits: RegistryLimits, logger: Logger, metrics: Metrics, health: Health,
+        store: any RegistryStore, limits: RegistryLimits, policy: RegistryPolicy = RegistryPolicy(),
+        signer: Identity, verifier: EntraVerifier? = nil,
+        oauth: [OAuthClient] = [], logger: Logger, metrics: Metrics, health: Health,
         now: @escaping @Sendable () -> Date = { Date() }
-    ) {
+    ) throws {
         self.store = store
         self.limits = limits
+        self.policy = policy
+        self.signer = signer
+        self.verifier = verifier
+        self.oauth = oauth
+        signIns = SignIns(limit: limits.maximumSignIns)
         self.now = now
         self.logger = logger
         self.health = health
@@ -28,10 +45,16 @@ struct RegistryAPI: Sendable {
         requestRates = TokenBuckets(
             burst: limits.requestBurst, refillPerSecond: limits.requestsPerSecond,
             maximumKeys: limits.maximumTrackedAddresses)
+        registrationRates = TokenBuckets(
+            burst: limits.registrationBurst, refillPerSecond: limits.registrationsPerSecond,
+            maximumKeys: limits.maximumTrackedAddresses)
         prekeyRates = TokenBuckets(
             burst: limits.prekeyBurst, refillPerSecond: 1 / max(limits.prekeyRefillInterval.inSeconds, 0.001),
             maximumKeys: limits.maximumTrackedAddresses)
         replays = ReplayWindow(maximumRequests: limits.maximumRememberedRequests)
+        let known = try store.rememberedRequests(
+            since: now().addingTimeInterval(-ReplayWindow.length), limit: limits.maximumRememberedRequests / 2)
+        for request in known { _ = replays.admit(request.digest, now: request.at) }
     }
 
     /// Answers every request; what went wrong inside stands in the log only.
@@ -59,11 +82,7 @@ struct RegistryAPI: Sendable {
     }
 
     private func answer(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard requestRates.take(AddressKey.make(request.remoteAddress), now: now()) else {
-            counts.rateLimited.add()
-            throw Refusal(
-                status: 429, detail: "too many requests from this address", headers: ["retry-after": "1"])
-        }
+        try spend(of: requestRates, request, "too many requests from this address")
         guard request.body.count <= limits.maximumBodyBytes else {
             throw Refusal(status: 413, detail: "a body has at most \(limits.maximumBodyBytes) bytes")
         }
@@ -83,13 +102,28 @@ struct RegistryAPI: Sendable {
         case .presence(let did): return try await presence(of: did)
         case .heartbeat(let did): return try await heartbeat(of: did, request)
         case .reputation(let did): return try await rate(did, request)
+        case .revocation(let did): return try await revoke(did, request)
         case .sessionReputation: return try await rateSession(request)
         case .home(let did): return isGet ? try await home(of: did) : try await move(did, request)
         case .homeHistory(let did): return try await homeHistory(of: did, request)
         case .discovery: return try await discover(request)
-        case .verification: throw Refusal(status: 503, detail: "identity verification is not configured")
-        case .oauthProviders: return .json(["providers": [String]()])
-        case .oauthAuthorization: throw Refusal(status: 503, detail: "no OAuth provider is configured")
+        case .verification: return try await verify(request)
+        case .oauthProviders: return oauthProviders()
+        case .logHead: return try await logHead()
+        case .logEntries: return try await logEntries(request)
+        case .logProof: return try await logProof(request)
+        case .logConsistency: return try await logConsistency(request)
+        case .oauthAuthorization: return try await beginSignIn(request)
+        case .oauthCallback: return try await endSignIn(request)
+        case .oauthPolling: return try pollSignIn(request)
+        }
+    }
+
+    /// Takes one of what the caller's address may do.
+    func spend(of rates: TokenBuckets, _ request: HTTPRequest, _ detail: String) throws(Refusal) {
+        guard rates.take(AddressKey.make(request.remoteAddress), now: now()) else {
+            counts.rateLimited.add()
+            throw Refusal(status: 429, detail: detail, headers: ["retry-after": "1"])
         }
     }
 
@@ -97,9 +131,9 @@ struct RegistryAPI: Sendable {
         struct Summary: Encodable {
             let status: String
             let service = "agentmesh-registry"
-            let entra_verify_enabled = false
+            let entra_verify_enabled: Bool
         }
         let isReady = health.isReady
-        return .json(Summary(status: isReady ? "ok" : "unavailable"), status: isReady ? 200 : 503)
+        return .json(Summary(status: isReady ? "ok" : "unavailable", entra_verify_enabled: verifier != nil), status: isReady ? 200 : 503)
     }
 }

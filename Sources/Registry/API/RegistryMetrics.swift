@@ -9,6 +9,8 @@ struct RegistryMetrics: Sendable {
     let oneTimePrekeysServed: Counter
     /// Bundles served without a one-time prekey because their caller took too many.
     let prekeysWithheld: Counter
+    let verifications: Counter
+    let verificationsRefused: Counter
     let rateLimited: Counter
     let replaysRefused: Counter
     let homeMoves: Counter
@@ -28,6 +30,9 @@ struct RegistryMetrics: Sendable {
         prekeysWithheld = metrics.counter(
             "kars_registry_one_time_prekeys_withheld_total",
             "Bundles served without a one-time prekey to a caller that took too many.")
+        verifications = metrics.counter("kars_registry_verifications_total", "Agents that became or stayed verified.")
+        verificationsRefused = metrics.counter(
+            "kars_registry_verifications_refused_total", "Verification tokens refused.")
         rateLimited = metrics.counter(
             "kars_registry_rate_limited_total", "Requests refused because their address sent too many.")
         replaysRefused = metrics.counter("kars_registry_replays_total", "Signed requests that came a second time.")

@@ -7,6 +7,7 @@ enum Route: Equatable {
     case presence(String)
     case heartbeat(String)
     case reputation(String)
+    case revocation(String)
     case home(String)
     case homeHistory(String)
     case sessionReputation
@@ -14,6 +15,12 @@ enum Route: Equatable {
     case discovery
     case oauthProviders
     case oauthAuthorization
+    case oauthCallback
+    case oauthPolling
+    case logHead
+    case logEntries
+    case logProof
+    case logConsistency
 
     /// Longest path read, in bytes.
     static let maximumPathBytes = 1024
@@ -40,6 +47,7 @@ enum Route: Equatable {
             case "presence": self = .presence(parts[1])
             case "heartbeat": self = .heartbeat(parts[1])
             case "reputation": self = .reputation(parts[1])
+            case "revoke": self = .revocation(parts[1])
             case "home": self = .home(parts[1])
             default: return nil
             }
@@ -49,6 +57,16 @@ enum Route: Equatable {
         case ("registry", 3) where parts[1...] == ["reputation", "session"]: self = .sessionReputation
         case ("auth", 3) where parts[1...] == ["oauth", "providers"]: self = .oauthProviders
         case ("auth", 3) where parts[1...] == ["oauth", "authorize"]: self = .oauthAuthorization
+        case ("auth", 3) where parts[1...] == ["oauth", "callback"]: self = .oauthCallback
+        case ("auth", 3) where parts[1...] == ["oauth", "poll"]: self = .oauthPolling
+        case ("log", 2):
+            switch parts[1] {
+            case "head": self = .logHead
+            case "entries": self = .logEntries
+            case "proof": self = .logProof
+            case "consistency": self = .logConsistency
+            default: return nil
+            }
         default: return nil
         }
     }
@@ -56,8 +74,12 @@ enum Route: Equatable {
     /// What may be done with it, as an `Allow` field lists it.
     var methods: [String] {
         switch self {
-        case .health, .presence, .discovery, .oauthProviders, .homeHistory: ["GET"]
-        case .agents, .heartbeat, .reputation, .sessionReputation, .verification, .oauthAuthorization: ["POST"]
+        case .health, .presence, .discovery, .oauthProviders, .oauthCallback, .homeHistory, .logHead, .logEntries, .logProof,
+            .logConsistency:
+            ["GET"]
+        case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
+            .oauthPolling:
+            ["POST"]
         case .agent: ["GET", "DELETE"]
         case .prekeys, .home: ["GET", "PUT"]
         }

@@ -13,15 +13,19 @@ struct AgentRecord: Sendable, Equatable {
     var failedSessions = 0
     var timeoutSessions = 0
     var lastSessionAt: Date?
-    var tier = "anonymous"
+    var tier = Self.anonymousTier
     var verifiedAppID: String?
     var verifiedTenantID: String?
     var verifiedAt: Date?
     /// The lineage's present DID when that is another key than this one.
     var successor: String?
+    /// The key's last word.
+    var revocation: AgentRevocation?
 
     /// AgentMesh wire §7.
     static let initialReputation = 0.5
+    static let anonymousTier = "anonymous"
+    static let verifiedTier = "verified"
 
     var did: String { key.did.canonical }
     var totalSessions: Int { successfulSessions + failedSessions + timeoutSessions }
@@ -29,6 +33,12 @@ struct AgentRecord: Sendable, Equatable {
     var completionRate: Double? {
         totalSessions == 0 ? nil : Double(successfulSessions) / Double(totalSessions)
     }
+}
+
+/// When a key was revoked, and the certificate that says so.
+struct AgentRevocation: Sendable, Equatable {
+    let at: Date
+    let certificate: RevocationCertificate
 }
 
 /// How a session ended.

@@ -19,7 +19,10 @@ struct HomeWrite: Sendable, Equatable {
     let rootKey: PublicKey
     let epoch: Int
     let home: DID
-    let succession: SuccessionCertificate?
+    /// As it was signed; the log keeps it.
+    let update: HomeUpdate
+
+    var succession: SuccessionCertificate? { update.succession }
 }
 
 /// What became of a ``HomeWrite``.

@@ -73,6 +73,55 @@ enum RegistrySchema {
                 updated_at INTEGER NOT NULL,
                 PRIMARY KEY (root, epoch)
             ) WITHOUT ROWID;
-            """)
+            """),
+        Migration(
+            2,
+            """
+            ALTER TABLE agent ADD COLUMN revoked_at INTEGER;
+            ALTER TABLE agent ADD COLUMN revocation TEXT;
+            """),
+        Migration(
+            3,
+            """
+            CREATE TABLE log_entry (
+                position INTEGER PRIMARY KEY,
+                leaf TEXT NOT NULL
+            );
+            CREATE TABLE log_node (
+                level INTEGER NOT NULL,
+                position INTEGER NOT NULL,
+                hash BLOB NOT NULL,
+                PRIMARY KEY (level, position)
+            ) WITHOUT ROWID;
+            CREATE TABLE log_subject (
+                did BLOB NOT NULL,
+                position INTEGER NOT NULL,
+                PRIMARY KEY (did, position)
+            ) WITHOUT ROWID;
+            """),
+        Migration(
+            4,
+            """
+            CREATE TABLE person (
+                agent INTEGER NOT NULL REFERENCES agent(id) ON DELETE CASCADE,
+                provider TEXT NOT NULL,
+                provider_id TEXT NOT NULL,
+                username TEXT,
+                email TEXT,
+                verified_at INTEGER NOT NULL,
+                PRIMARY KEY (agent, provider)
+            ) WITHOUT ROWID;
+            """),
+        Migration(
+            5,
+            """
+            CREATE TABLE replay (
+                digest BLOB PRIMARY KEY,
+                seen_at INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            CREATE INDEX replay_time ON replay(seen_at);
+            CREATE INDEX agent_idle ON agent(last_seen) WHERE tier = 'anonymous';
+            CREATE INDEX home_home ON home(home);
+            """),
     ]
 }

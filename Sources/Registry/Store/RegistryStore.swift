@@ -10,6 +10,17 @@ protocol RegistryStore: Sendable {
     /// Removes the agent and its prekeys; its lineage stays. False when there was none.
     func removeAgent(_ did: DID) async throws -> Bool
 
+    /// Notes that the key is revoked and removes its prekeys; nil without such an agent.
+    ///
+    /// - Returns: the first revocation, which stays.
+    func revoke(_ certificate: RevocationCertificate, now: Date) async throws -> AgentRevocation?
+
+    /// Raises the agent's tier; nil without such an agent.
+    func verify(_ did: DID, as application: VerifiedApplication, now: Date) async throws -> AgentRecord?
+
+    /// Notes who stands behind the agent and raises its tier; false without such an agent.
+    func verify(_ did: DID, as person: VerifiedPerson, now: Date) async throws -> Bool
+
     /// Replaces the bundle, adds one-time prekeys and returns how many are unused; nil without such an agent.
     ///
     /// - Parameter limit: unused ones kept; above it the oldest go.
@@ -36,6 +47,27 @@ protocol RegistryStore: Sendable {
     func write(_ write: HomeWrite, now: Date, keeping limit: Int) async throws -> HomeWriteOutcome
     /// Newest first; nil without a lineage.
     func homeHistory(of did: DID, limit: Int, offset: Int) async throws -> HomeHistory?
+
+    /// Queues that a signed request was carried out; what is queued later is on disk no earlier.
+    func remember(request digest: [UInt8], at time: Date, failed: @escaping @Sendable (any Error) -> Void)
+    func forget(request digest: [UInt8])
+    /// The requests remembered since then, oldest first.
+    func rememberedRequests(since time: Date, limit: Int) throws -> [(digest: [UInt8], at: Date)]
+
+    /// Removes anonymous agents that were last seen before a time, and returns how many. Agents with a home, homes of
+    /// agents and revoked keys stay.
+    ///
+    /// - Parameter limit: most to remove in one transaction.
+    func removeIdle(before time: Date, limit: Int) async throws -> Int
+    /// Copies everything, as it is at one moment, into a new file. Blocks; others go on meanwhile.
+    func backup(to path: String) throws
+
+    func logState() async throws -> LogState
+    func logPage(start: Int, limit: Int) async throws -> LogPage
+    /// Nil when nothing was ever said of it.
+    func logInclusion(of did: DID) async throws -> LogInclusion?
+    /// Nil for sizes that the log does not have.
+    func logConsistency(from: Int, to: Int) async throws -> LogConsistency?
 
     func close()
 }

@@ -81,6 +81,10 @@ extension SQLiteRegistryStore {
                 "INSERT INTO home (root, \(Self.residenceColumns), certificate) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 .blob(root), SQLValue(write.epoch), .blob(home.key.did.rowKey), .blob(home.key.bytes), .blob(did),
                 now.milliseconds, certificate)
+            let move = KeyBinding.Move(
+                agent: write.rootKey.did.canonical, signer: present?.homeKey ?? write.rootKey, homeKey: home.key,
+                update: write.update)
+            try Self.append(.home(move, did: try DID(parsing: DID.text(rowKey: did)), at: now), on: connection)
             // Two stay at least: a repeated write is known by the signer of the epoch before.
             try connection.execute(
                 "DELETE FROM home WHERE root = ? AND epoch <= ?", .blob(root), SQLValue(write.epoch - max(limit, 2)))

@@ -14,6 +14,7 @@ final class SQLiteRegistryStore: RegistryStore {
         try AtomicFile.makeFolder(folder)
         lock = Mutex(try FileLock(path: folder + "/registry.lock"))
         database = try Database(path: folder + "/registry.db", migrations: RegistrySchema.migrations)
+        try startLog(now: Date())
     }
 
     func close() {
@@ -30,7 +31,7 @@ extension SQLiteRegistryStore {
         a.key, a.capabilities, a.metadata, a.registered_at, a.last_seen, a.reputation, a.successful, a.failed, \
         a.timeout, a.last_session_at, a.tier, a.verified_app_id, a.verified_tenant_id, a.verified_at, \
         (SELECT h.did FROM lineage_member m JOIN home h ON h.root = m.root WHERE m.did = a.did \
-        ORDER BY h.epoch DESC LIMIT 1), a.did
+        ORDER BY h.epoch DESC LIMIT 1), a.did, a.revoked_at, a.revocation
         """
 
     static func record(_ row: Row) throws -> AgentRecord {
@@ -49,6 +50,10 @@ extension SQLiteRegistryStore {
         agent.verifiedTenantID = row.optionalText(12)
         agent.verifiedAt = row.optionalInt64(13).map(Date.init(milliseconds:))
         if let present = row.optionalBlob(14), present != row.blob(15) { agent.successor = DID.text(rowKey: present) }
+        if let at = row.optionalInt64(16), let text = row.optionalText(17) {
+            agent.revocation = AgentRevocation(
+                at: Date(milliseconds: at), certificate: try JSONColumn.decode(RevocationCertificate.self, from: text))
+        }
         return agent
     }
 
@@ -92,6 +97,7 @@ extension SQLiteRegistryStore {
                 try connection.execute(
                     "INSERT INTO capability (name, agent) VALUES (?, ?)", .text(name), .integer(id))
             }
+            try Self.append(.registration(of: agent.key, at: agent.registeredAt), on: connection)
             return .inserted
         }
     }
@@ -123,7 +129,7 @@ extension SQLiteRegistryStore {
     ) async throws -> (agents: [AgentRecord], total: Int) {
         try await database.read { connection in
             let matching = """
-                FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?1 AND NOT EXISTS (
+                FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?1 AND a.revoked_at IS NULL AND NOT EXISTS (
                     SELECT 1 FROM lineage_member m WHERE m.did = a.did AND m.did <> (
                         SELECT h.did FROM home h WHERE h.root = m.root ORDER BY h.epoch DESC LIMIT 1))
                 """

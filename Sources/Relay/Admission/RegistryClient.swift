@@ -14,6 +14,13 @@ struct RegistryClient: Sendable {
     private struct Agent: Decodable {
         let tier: String?
         let successor: String?
+        /// Set when the key is revoked: it then speaks for nobody.
+        let revokedAt: String?
+
+        private enum CodingKeys: String, CodingKey {
+            case tier, successor
+            case revokedAt = "revoked_at"
+        }
     }
 
     let url: ServiceURL
@@ -26,6 +33,7 @@ struct RegistryClient: Sendable {
             switch answer.status {
             case 200:
                 let agent = try JSONDecoder().decode(Agent.self, from: Data(answer.body))
+                guard agent.revokedAt == nil else { return .unknown }
                 return .agent(
                     isVerified: agent.tier == "verified",
                     successor: agent.successor.flatMap { Array($0.utf8).withUnsafeBytes { MeshAddress($0) } })

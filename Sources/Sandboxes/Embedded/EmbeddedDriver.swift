@@ -106,25 +106,57 @@ public final class EmbeddedDriver: SandboxDriver {
         table.finish(spec.name)
     }
 
+    public func prepare(_ name: String) async throws(SandboxError) {
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        defer { table.finish(name) }
+        guard entry.standby == nil else { return }
+        let standby = try await standby(launch(entry.spec))
+        table.change(name) { $0.standby = standby }
+    }
+
     public func start(_ name: String) async throws(SandboxError) {
         let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
         defer { table.finish(name) }
-        let folders = SandboxFolders(root: root, name: name)
-        let launch = Launch(
-            spec: entry.spec, folders: folders, host: try layout(), karsExecutable: karsExecutable,
-            groupName: "kars-\(name)-\(rootTag)")
-        let (running, socket) = try await withCheckedContinuation { continuation in
+        let launch = try launch(entry.spec)
+        var standby = entry.standby
+        table.change(name) { $0.standby = nil }
+        if let waiting = standby, waiting.running.hasEnded {
+            waiting.discard()
+            standby = nil
+        }
+        let ready: Launch.Standby
+        if let standby { ready = standby } else { ready = try await self.standby(launch) }
+        try ready.startAgent(launch)
+        table.change(name) {
+            $0.running = ready.running
+            $0.exit = nil
+            $0.keep(ready.socket)
+        }
+        watch(ready.running, name)
+        logger.info("started a sandbox", ["sandbox": name, "pid": ready.running.pid])
+    }
+
+    private func launch(_ spec: SandboxSpec) throws(SandboxError) -> Launch {
+        Launch(
+            spec: spec, folders: SandboxFolders(root: root, name: spec.name), host: try layout(),
+            karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(rootTag)")
+    }
+
+    private func standby(_ launch: Launch) async throws(SandboxError) -> Launch.Standby {
+        try await withCheckedContinuation { continuation in
             queue.async {
-                continuation.resume(returning: Result { () throws(SandboxError) in try launch.run() })
+                continuation.resume(returning: Result { () throws(SandboxError) in try launch.prepare() })
             }
         }.get()
-        table.change(name) {
-            $0.running = running
-            $0.exit = nil
-            $0.keep(socket)
-        }
-        watch(running, name)
-        logger.info("started a sandbox", ["sandbox": name, "pid": running.pid])
+    }
+
+    /// Ends a sandbox that waits for its start, with everything of it.
+    private func discardStandby(_ name: String, _ entry: SandboxTable.Entry) async {
+        guard let standby = entry.standby else { return }
+        table.change(name) { $0.standby = nil }
+        standby.discard()
+        _ = await standby.running.waitForEnd()
+        _ = await standby.running.collect()
     }
 
     public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
@@ -153,19 +185,27 @@ public final class EmbeddedDriver: SandboxDriver {
     public func stop(_ name: String, grace: Duration) async throws(SandboxError) {
         let entry = try table.begin(name, needed: "there") { _ in true }
         defer { table.finish(name) }
+        await discardStandby(name, entry)
         guard let running = entry.running else { return }
-        running.signal(SIGTERM)
-        // A frozen process takes the signal when it runs again.
-        try? running.thaw()
-        if await !running.waitForEnd(within: grace) {
-            logger.warn("a sandbox did not stop in time", ["sandbox": name])
+        if grace > .zero {
+            running.signal(SIGTERM)
+            // A frozen process takes the signal when it runs again.
+            try? running.thaw()
+            if await !running.waitForEnd(within: grace) {
+                logger.warn("a sandbox did not stop in time", ["sandbox": name])
+                running.signal(SIGKILL)
+            }
+        } else {
+            // Killed as it stands: a frozen agent must not run for another moment.
             running.signal(SIGKILL)
+            try? running.thaw()
         }
         _ = await entry.end?.value
     }
 
     public func remove(_ name: String) async throws(SandboxError) {
-        _ = try table.begin(name, needed: "stopped") { $0.running == nil }
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        await discardStandby(name, entry)
         let folders = SandboxFolders(root: root, name: name)
         do throws(SandboxError) {
             // First the file that makes it a sandbox, so that a crash leaves no half of one.

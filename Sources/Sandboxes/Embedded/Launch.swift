@@ -19,21 +19,46 @@ struct Launch {
     /// How long the init may take to listen.
     static let patience: time_t = 10
 
-    /// - Returns: the processes, and the gateway's socket as an `O_PATH` descriptor.
-    func run() throws(SandboxError) -> (RunningSandbox, socket: Int32) {
+    /// A sandbox in which all is ready but the agent: its init waits for the word to start it.
+    struct Standby {
+        let running: RunningSandbox
+        /// The gateway's socket as an `O_PATH` descriptor.
+        let socket: Int32
+        /// The way to the init; closing it ends the init.
+        let talk: Int32
+
+        /// Says the word; the descriptors are the caller's, or closed when this throws.
+        func startAgent(_ launch: Launch) throws(SandboxError) {
+            defer { close(talk) }
+            guard send(talk, "s", 1, Int32(MSG_NOSIGNAL)) == 1 else {
+                close(socket)
+                throw launch.failure()
+            }
+        }
+
+        /// Gives the sandbox up.
+        func discard() {
+            close(talk)
+            close(socket)
+            running.signal(SIGKILL)
+        }
+    }
+
+    /// Brings the sandbox to the point where its agent can start.
+    func prepare() throws(SandboxError) -> Standby {
         try prepareFolders()
         let groups = ControlGroups.make(name: groupName, limits: spec.limits)
         do throws(SandboxError) {
             let (bubblewrap, initPid, talk) = try startBubblewrap(bounds: bounds(groups))
-            defer { close(talk) }
             do throws(SandboxError) {
                 try groups.add(initPid)
                 let record = try note(groups, initPid, bubblewrap)
                 guard let running = RunningSandbox(record: record, folders: folders, isChild: true) else {
                     throw failure()
                 }
-                return (running, try introduce(talk))
+                return Standby(running: running, socket: try introduce(talk), talk: talk)
             } catch {
+                close(talk)
                 // A process that is gone explains itself better than the call that missed it.
                 let isGone = ["Z", "X", nil].contains(ProcessTable.status(of: initPid)?.state)
                 kill(initPid, SIGKILL)
@@ -47,8 +72,8 @@ struct Launch {
         }
     }
 
-    /// The two bytes and the answer between them. The socket is opened before the agent runs, because
-    /// afterwards its path is the agent's to change.
+    /// The first byte and the answer to it. The socket is opened before the agent runs, because afterwards its
+    /// path is the agent's to change.
     private func introduce(_ talk: Int32) throws(SandboxError) -> Int32 {
         var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
         setsockopt(talk, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
@@ -56,12 +81,7 @@ struct Launch {
         guard send(talk, "g", 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
             throw failure()
         }
-        let socket = try Self.openSocket(folders)
-        guard send(talk, "s", 1, Int32(MSG_NOSIGNAL)) == 1 else {
-            close(socket)
-            throw failure()
-        }
-        return socket
+        return try Self.openSocket(folders)
     }
 
     /// Opens the socket itself, never what a link at its path leads to.

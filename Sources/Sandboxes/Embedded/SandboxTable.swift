@@ -6,6 +6,8 @@ final class SandboxTable: Sendable {
     struct Entry {
         let spec: SandboxSpec
         var running: RunningSandbox?
+        /// Ready for a start that takes little time; not running yet.
+        var standby: Launch.Standby?
         /// Ends with the agent's status once nothing of the sandbox is left; nil before the first start.
         var end: Task<Int32?, Never>?
         /// Known after an end, also of an earlier node's run.
@@ -28,7 +30,10 @@ final class SandboxTable: Sendable {
 
     deinit {
         entries.withLock { entries in
-            for entry in entries.values { if let socket = entry.socket { close(socket) } }
+            for entry in entries.values {
+                entry.standby?.discard()
+                if let socket = entry.socket { close(socket) }
+            }
         }
     }
 

@@ -46,6 +46,9 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
         let input = UnsafeRawBufferPointer(start: bytes, count: bytes == nil ? 0 : count)
         switch reason {
         case LWS_CALLBACK_CLIENT_RECEIVE: return channel?.didReceive(input, on: socket) ?? -1
+        case LWS_CALLBACK_CLIENT_RECEIVE_PONG:
+            channel?.didReceivePong()
+            return 0
         case LWS_CALLBACK_CLIENT_WRITEABLE: return channel?.write(on: socket) ?? 0
         case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
             channel?.peerDidClose(input)

@@ -57,6 +57,9 @@ final class ServerConnection: Connection, @unchecked Sendable {
         case LWS_CALLBACK_RECEIVE:
             guard case .webSocket(let channel) = state else { return -1 }
             return channel.didReceive(input, on: socket)
+        case LWS_CALLBACK_RECEIVE_PONG:
+            if case .webSocket(let channel) = state { channel.didReceivePong() }
+            return 0
         case LWS_CALLBACK_SERVER_WRITEABLE:
             guard case .webSocket(let channel) = state else { return -1 }
             return channel.write(on: socket)

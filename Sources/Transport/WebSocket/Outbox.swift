@@ -4,13 +4,16 @@ import CWebSockets
 struct OutgoingMessage: Sendable {
     static let headroom = Int(kars_lws_pre)
 
+    /// The frame's kind (RFC 6455 §5.2).
+    enum Kind: Sendable { case text, binary, ping }
+
     /// Headroom, then payload.
     var storage: [UInt8]
-    let isText: Bool
+    let kind: Kind
 
     var payloadBytes: Int { storage.count - Self.headroom }
 
-    init(copying payload: UnsafeRawBufferPointer, isText: Bool) {
+    init(copying payload: UnsafeRawBufferPointer, kind: Kind) {
         storage = [UInt8](unsafeUninitializedCapacity: Self.headroom + payload.count) { buffer, count in
             let bytes = UnsafeMutableRawBufferPointer(buffer)
             UnsafeMutableRawBufferPointer(rebasing: bytes[..<Self.headroom])
@@ -20,7 +23,7 @@ struct OutgoingMessage: Sendable {
             }
             count = Self.headroom + payload.count
         }
-        self.isText = isText
+        self.kind = kind
     }
 }
 

@@ -32,9 +32,17 @@ public final class WebSocket: Sendable {
 
     /// As ``send(_:isText:)``, from memory the caller keeps.
     public func send(copying bytes: UnsafeRawBufferPointer, isText: Bool = true) {
-        let frame = OutgoingMessage(copying: bytes, isText: isText)
-        change { $0.append(frame) }
+        append(OutgoingMessage(copying: bytes, kind: isText ? .text : .binary))
     }
+
+    /// Asks the peer for a pong, behind all messages sent before: when
+    /// ``WebSocketDelegate/webSocketDidReceivePong(_:)`` is called, the peer has received those.
+    public func ping() {
+        // Not empty: libwebsockets 4.1.6 tells of no pong without payload.
+        withUnsafeBytes(of: UInt8(ascii: "?")) { append(OutgoingMessage(copying: $0, kind: .ping)) }
+    }
+
+    private func append(_ frame: OutgoingMessage) { change { $0.append(frame) } }
 
     /// Bytes of payload waiting to be written.
     public var queuedBytes: Int { outbox.withLock { $0.queuedBytes } }

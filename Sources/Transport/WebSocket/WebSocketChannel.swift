@@ -53,7 +53,12 @@ final class WebSocketChannel {
             case .nothing: return 0
             case .close(let close): return begin(close, on: socket)
             case .message(var message, let isLast):
-                let kind = message.isText ? LWS_WRITE_TEXT : LWS_WRITE_BINARY
+                let kind =
+                    switch message.kind {
+                    case .text: LWS_WRITE_TEXT
+                    case .binary: LWS_WRITE_BINARY
+                    case .ping: LWS_WRITE_PING
+                    }
                 let count = message.payloadBytes
                 let written = message.storage.withUnsafeMutableBufferPointer { buffer in
                     lws_write(socket, buffer.baseAddress! + OutgoingMessage.headroom, count, kind)
@@ -65,6 +70,8 @@ final class WebSocketChannel {
         lws_callback_on_writable(socket)
         return 0
     }
+
+    func didReceivePong() { delegate.webSocketDidReceivePong(webSocket) }
 
     /// The peer's close frame.
     func peerDidClose(_ payload: UnsafeRawBufferPointer) {

@@ -6,6 +6,8 @@ public protocol WebSocketDelegate: AnyObject, Sendable {
     func webSocket(_ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool)
     /// The send queue became empty.
     func webSocketDidDrain(_ socket: WebSocket)
+    /// The answer to a ``WebSocket/ping()``.
+    func webSocketDidReceivePong(_ socket: WebSocket)
     /// The end, told exactly once after an opening: the peer's code, or 1006 when the connection broke.
     func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String)
 }
@@ -13,4 +15,6 @@ public protocol WebSocketDelegate: AnyObject, Sendable {
 extension WebSocketDelegate {
     /// Does nothing.
     public func webSocketDidDrain(_ socket: WebSocket) {}
+    /// Does nothing.
+    public func webSocketDidReceivePong(_ socket: WebSocket) {}
 }

@@ -40,7 +40,8 @@ extension Command {
         guard let stored = try StoredIdentity.find(invocation) else {
             throw OperationFailure(.notFound, "there is no identity to delete")
         }
-        let lockPath = try KarsHome(invocation.environment).path + "/" + NodeConfiguration.lockName
+        let home = try KarsHome(invocation.environment).path
+        let lockPath = home + "/" + NodeConfiguration.lockName
         let lock: FileLock
         do {
             lock = try FileLock(path: lockPath)
@@ -48,7 +49,7 @@ extension Command {
             throw OperationFailure(.conflict, "the node runs", hint: "stop it, then run this again")
         }
         try Confirmation.require("Delete the identity \(stored.did) for good", invocation)
-        try withExtendedLifetime(lock) { try StoredIdentity.keystore(invocation)?.reset() }
+        try withExtendedLifetime(lock) { try Keystore.reset(folder: home) }
         try Console.line("deleted \(stored.did); the node's next start makes and registers a new identity")
         Console.complain("Pair with other peers again: they trust the old identity only.")
     }

@@ -1,4 +1,5 @@
 import CommandTree
+import MeshIdentity
 import MeshNode
 import NodeDaemon
 import Transport
@@ -67,6 +68,9 @@ extension Command {
         configuration.allowPlaintext = invocation.flag("allow-plaintext")
         configuration.relayToken = try SecretFile.read("relay-token-file", invocation)
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
+        if PassphrasePrompt.isPossible {
+            configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }
+        }
         if let socket = invocation.value("socket") { configuration.socketPath = absolutePath(socket) }
         try await ServiceRunner.run("node", invocation) { [configuration] given in
             let service = try await NodeService(

@@ -15,6 +15,22 @@ extension Command {
         options: [
             ServiceOptions.listen("registry", "127.0.0.1:8080"),
             ServiceOptions.data("registry"),
+            .value(
+                "entra-audience", "audience", help: "Audience of the Entra tokens that verify agents",
+                environment: "AGENTMESH_ENTRA_AUDIENCE"),
+            .value(
+                "entra-tenant", "tenant", help: "Entra tenant the tokens must come from",
+                environment: "AGENTMESH_ENTRA_TENANT_ID"),
+            .flag(
+                "require-prekey-auth", help: "Hand prekeys to registered agents only; published clients do not sign",
+                environment: ServiceOptions.variable("registry", "require-prekey-auth")),
+            .flag(
+                "accept-unproven", help: "Register keys without proof, for clients older than the proof",
+                environment: ServiceOptions.variable("registry", "accept-unproven")),
+            .value(
+                "anonymous-lifetime", "time", kind: .duration,
+                help: "Forget anonymous agents that were silent for so long", defaultNote: "never",
+                environment: ServiceOptions.variable("registry", "anonymous-lifetime")),
         ] + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
             + ServiceOptions.log("registry"),
         examples: [
@@ -26,12 +42,23 @@ extension Command {
         environment: [KarsHome.variable], group: "Services"
     ) { invocation in
         let endpoint = try ServiceOptions.endpoint("listen", invocation)
-        let configuration = RegistryConfiguration(
+        var configuration = RegistryConfiguration(
             endpoint: endpoint, dataFolder: try ServiceOptions.dataFolder("registry", invocation),
             tls: try ServiceOptions.tls(for: endpoint, invocation),
             allowPlaintext: invocation.flag("allow-plaintext"),
             threads: try invocation.integer("threads") ?? 1)
-        try await ServiceRunner.run("registry", invocation) { given in
+        configuration.policy.requiresPrekeyAuthorization = invocation.flag("require-prekey-auth")
+        configuration.policy.acceptsUnprovenRegistrations = invocation.flag("accept-unproven")
+        configuration.policy.anonymousLifetime = try invocation.duration("anonymous-lifetime")
+        switch (invocation.value("entra-audience"), invocation.value("entra-tenant")) {
+        case (let audience?, let tenant?):
+            do { configuration.entra = try EntraSettings(audience: audience, tenantID: tenant) } catch {
+                throw UsageError.refused("\(error)")
+            }
+        case (nil, nil): break
+        default: throw UsageError.refused("--entra-audience and --entra-tenant go together")
+        }
+        try await ServiceRunner.run("registry", invocation) { [configuration] given in
             let service = try RegistryService(
                 configuration: configuration, logger: given.logger, metrics: given.metrics,
                 health: given.health)

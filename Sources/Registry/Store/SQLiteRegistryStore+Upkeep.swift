@@ -1,0 +1,85 @@
+import FoundationEssentials
+import Glibc
+import MeshIdentity
+import Storage
+
+extension SQLiteRegistryStore {
+    func remember(request digest: [UInt8], at time: Date, failed: @escaping @Sendable (any Error) -> Void) {
+        database.submit { connection in
+            try connection.execute(
+                "INSERT OR IGNORE INTO replay (digest, seen_at) VALUES (?, ?)", .blob(digest), time.milliseconds)
+            try connection.execute(
+                "DELETE FROM replay WHERE seen_at < ?", time.addingTimeInterval(-ReplayWindow.length).milliseconds)
+        } completion: { result in
+            if case .failure(let error) = result { failed(error) }
+        }
+    }
+
+    func forget(request digest: [UInt8]) {
+        database.submit { connection in
+            try connection.execute("DELETE FROM replay WHERE digest = ?", .blob(digest))
+        } completion: { _ in
+            // At worst the same signature is refused until it is too old anyway.
+        }
+    }
+
+    func rememberedRequests(since time: Date, limit: Int) throws -> [(digest: [UInt8], at: Date)] {
+        try database.readBlocking { connection in
+            try connection.query(
+                """
+                SELECT digest, seen_at FROM
+                    (SELECT digest, seen_at FROM replay WHERE seen_at >= ? ORDER BY seen_at DESC LIMIT ?)
+                ORDER BY seen_at
+                """,
+                time.milliseconds, SQLValue(limit)
+            ) { (digest: $0.blob(0), at: Date(milliseconds: $0.int64(1))) }
+        }
+    }
+
+    func removeIdle(before time: Date, limit: Int) async throws -> Int {
+        try await database.write { connection in
+            try connection.execute(
+                """
+                DELETE FROM agent WHERE id IN (
+                    SELECT a.id FROM agent a
+                    WHERE a.tier = 'anonymous' AND a.last_seen < ? AND a.revoked_at IS NULL
+                        AND NOT EXISTS (SELECT 1 FROM lineage_member m WHERE m.did = a.did)
+                        AND NOT EXISTS (SELECT 1 FROM home h WHERE h.home = a.did)
+                    ORDER BY a.last_seen LIMIT ?)
+                """,
+                time.milliseconds, SQLValue(limit))
+            return connection.changes
+        }
+    }
+
+    /// Through a connection of its own, so that neither readers nor the writer wait.
+    func backup(to path: String) throws {
+        let temporary = path + ".tmp"
+        // SQLite fills an empty file; made here, so that nobody else may ever read it.
+        try AtomicFile.write([], to: temporary, mode: 0o600)
+        do {
+            let copying = try Database(path: database.path, migrations: RegistrySchema.migrations)
+            defer { copying.close() }
+            try copying.readBlocking { connection in
+                // This connection writes into the new file alone.
+                try connection.execute("PRAGMA query_only=OFF")
+                try connection.execute("VACUUM INTO ?", .text(temporary))
+            }
+            let file = open(temporary, O_RDONLY | O_CLOEXEC)
+            defer { if file >= 0 { Glibc.close(file) } }
+            guard file >= 0, fsync(file) == 0, rename(temporary, path) == 0 else {
+                throw BackupFailed(path: path, reason: String(cString: strerror(errno)))
+            }
+            try AtomicFile.syncFolder(of: path)
+        } catch {
+            unlink(temporary)
+            throw error
+        }
+    }
+
+    private struct BackupFailed: Error, CustomStringConvertible {
+        let path: String
+        let reason: String
+        var description: String { "cannot write the backup \(path): \(reason)" }
+    }
+}
