@@ -57,7 +57,7 @@ public struct RelayLimits: Sendable {
     public var recentIDs = 262_144
 
     /// Stored messages pushed to a client without an ack.
-    public var drainMessages = 256
+    public var drainMessages = 512
     /// Bytes of stored messages pushed to a client without an ack; one message may exceed it.
     public var drainBytes = 4 << 20
     /// Time without any ack after which the window opens again: a client that cannot process some messages

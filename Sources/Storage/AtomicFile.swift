@@ -63,7 +63,7 @@ public enum AtomicFile {
     }
 
     /// Makes an empty file with exactly `mode` unless one is there.
-    static func createIfAbsent(_ path: String, mode: mode_t) throws(StorageError) {
+    public static func createIfAbsent(_ path: String, mode: mode_t) throws(StorageError) {
         let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode)
         guard file >= 0 else { throw .lastFailure(path) }
         close(file)

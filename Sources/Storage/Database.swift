@@ -137,6 +137,13 @@ extension Database {
         var refused: [(Job, any Error)] = []
         do {
             try connection.executeScript("BEGIN IMMEDIATE")
+            // Alone in its transaction a job needs no savepoint, for which every page would be kept twice.
+            if jobs.count == 1 {
+                succeeded.append(try jobs[0].run(connection))
+                try connection.executeScript("COMMIT")
+                succeeded[0]()
+                return
+            }
             for job in jobs {
                 try connection.executeScript("SAVEPOINT job")
                 do {

@@ -18,7 +18,7 @@ extension RelayConnection {
     }
 
     /// Most messages of one read, so that a long inbox does not keep the disk from others.
-    private static let pageMessages = 64
+    private static let pageMessages = 256
 
     /// Starts over from the oldest message without an ack.
     func restartDrain() {

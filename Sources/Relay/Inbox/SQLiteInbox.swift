@@ -7,7 +7,7 @@ import Synchronization
 /// `seen` remembers ids for the time to live, `pending` holds the frames without an ack. Operations collect
 /// while a commit runs and form one change, so neither fsync nor savepoint is paid per message.
 final class SQLiteInbox: InboxStore {
-    private static let migrations = [
+    static let migrations = [
         Migration(
             1,
             """
@@ -24,6 +24,10 @@ final class SQLiteInbox: InboxStore {
 
     /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
     private static let maximumBatch = 2048
+
+    private static let cacheKiB = 32 << 10
+    /// Pages of 4 KiB in the journal after which they are copied into the file.
+    private static let checkpointPages = 8_192
 
     private struct Queue {
         var operations: [InboxOperation] = []
@@ -46,6 +50,11 @@ final class SQLiteInbox: InboxStore {
     /// Opens or creates the file. Blocks.
     init(path: String, recentIDs: Int, logger: Logger) throws {
         database = try Database(path: path, migrations: Self.migrations)
+        try database.writeBlocking { connection in
+            // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
+            _ = try connection.first("PRAGMA cache_size = -\(Self.cacheKiB)") { _ in () }
+            _ = try connection.first("PRAGMA wal_autocheckpoint = \(Self.checkpointPages)") { _ in () }
+        }
         self.logger = logger
         contents = try database.readBlocking { try InboxSQL.contents($0, recentIDs: recentIDs) }
     }
