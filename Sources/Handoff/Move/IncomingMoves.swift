@@ -457,6 +457,8 @@ actor IncomingMoves {
                 return true
             case .wait, .askGiver: return false
             }
+        } catch StorageError.closed {
+            return true  // the node stops; its next start takes the move up
         } catch {
             services.logger.warn("a copy waits", ["move": id, "error": "\(error)"])
             return false

@@ -3,6 +3,7 @@ import MeshIdentity
 import MeshNode
 import Observability
 import Sandboxes
+import Storage
 
 /// Gives one agent away.
 ///
@@ -425,6 +426,8 @@ actor OutgoingMove {
                 if let newAgent = record.newAgent { sandbox.agent = newAgent }
                 try await services.sandboxes.save(sandbox)
                 return
+            } catch StorageError.closed {
+                return
             } catch {
                 services.logger.error("the new home could not be stored", ["move": record.id, "error": "\(error)"])
                 try? await Task.sleep(for: .milliseconds(500))
@@ -451,7 +454,9 @@ actor OutgoingMove {
 
     private func writeUntilStored() async {
         while true {
-            do { return try await services.journal.write(record) } catch {
+            do { return try await services.journal.write(record) } catch StorageError.closed {
+                return  // the node stops; its next start takes the move up
+            } catch {
                 services.logger.error("the journal cannot be written", ["move": record.id, "error": "\(error)"])
                 try? await Task.sleep(for: .milliseconds(500))
             }
