@@ -53,6 +53,9 @@ public struct RelayLimits: Sendable {
     public var timeToLive: Duration = .seconds(72 * 3600)
     /// Bytes of messages that may wait for the disk; above it the relay reads no further frames meanwhile.
     public var writeQueueBytes = 16 << 20
+    /// How long a commit waits under load for more messages to share it. It delays receipts alone: whoever is
+    /// connected gets a message before it is on disk.
+    public var commitDelay: Duration = .milliseconds(2)
     /// Ids remembered in memory, so that a repeated message is recognised before it is forwarded.
     public var recentIDs = 262_144
 

@@ -74,7 +74,7 @@ public final class RelayService: Sendable {
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
             let inbox = try SQLiteInbox(
                 path: configuration.dataFolder + "/inbox.db", recentIDs: configuration.limits.recentIDs,
-                logger: logger)
+                commitDelay: configuration.limits.commitDelay, logger: logger)
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
             let context = makeContext(store: inbox, loop: loops[0])

@@ -10,6 +10,14 @@ enum InboxOperation: Sendable {
     /// Bytes of messages it holds.
     var bytes: Int { if case .store(let message, _) = self { message.frame.count } else { 0 } }
 
+    /// Whether somebody waits for its result to go on.
+    var isUrgent: Bool {
+        switch self {
+        case .read, .flush, .move: true
+        case .store, .acknowledge, .expire: false
+        }
+    }
+
     /// Tells that it had no effect.
     func fail() {
         switch self {

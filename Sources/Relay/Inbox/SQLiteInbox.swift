@@ -1,3 +1,4 @@
+import Glibc
 import Observability
 import Storage
 import Synchronization
@@ -24,6 +25,8 @@ final class SQLiteInbox: InboxStore {
 
     /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
     private static let maximumBatch = 2048
+    /// Operations in one change above which the next one waits for more.
+    private static let busyBatch = 16
 
     private static let cacheKiB = 32 << 10
     /// Pages of 4 KiB in the journal after which they are copied into the file.
@@ -32,6 +35,10 @@ final class SQLiteInbox: InboxStore {
     private struct Queue {
         var operations: [InboxOperation] = []
         var isClosed = false
+        /// Operations somebody waits for; a commit with one of them is not put off.
+        var urgent = 0
+        /// Operations of the last change.
+        var lastBatch = 0
     }
 
     /// The operations a change took from the queue; nil until it ran.
@@ -44,11 +51,15 @@ final class SQLiteInbox: InboxStore {
     private let queue = Mutex(Queue())
     private let waiting = Atomic<Int>(0)
     private let logger: Logger
+    private let commitDelay: Duration
     /// What was there at the opening.
     let contents: InboxContents
 
     /// Opens or creates the file. Blocks.
-    init(path: String, recentIDs: Int, logger: Logger) throws {
+    ///
+    /// - Parameter commitDelay: how long a commit under load waits for more to join it.
+    init(path: String, recentIDs: Int, commitDelay: Duration = .zero, logger: Logger) throws {
+        self.commitDelay = commitDelay
         database = try Database(path: path, migrations: Self.migrations)
         try database.writeBlocking { connection in
             // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
@@ -108,6 +119,7 @@ extension SQLiteInbox {
             guard !queue.isClosed else { return false }
             waiting.add(operation.bytes, ordering: .relaxed)
             queue.operations.append(operation)
+            if operation.isUrgent { queue.urgent += 1 }
             // The change that was handed over for the first one takes the others along. The database is open
             // here, so it does not complete within the call.
             if queue.operations.count == 1 { submit() }
@@ -115,9 +127,19 @@ extension SQLiteInbox {
         }
     }
 
+    /// Lets more gather under load: a page of the file is then written once for more messages.
+    private func gather() {
+        let isBusy = queue.withLock {
+            $0.urgent == 0 && $0.lastBatch >= Self.busyBatch && $0.operations.count < Self.maximumBatch && !$0.isClosed
+        }
+        if isBusy { usleep(useconds_t(commitDelay / .microseconds(1))) }
+    }
+
     /// Takes the next operations from the queue, so many that a change stays short under load.
     private func takeOperations() -> [InboxOperation] {
         queue.withLock { queue in
+            queue.urgent = 0
+            queue.lastBatch = queue.operations.count
             guard queue.operations.count > Self.maximumBatch, !queue.isClosed else {
                 var operations: [InboxOperation] = []
                 swap(&operations, &queue.operations)
@@ -133,6 +155,7 @@ extension SQLiteInbox {
     private func submit() {
         let batch = Batch()
         database.submit { [self] connection in
+            gather()
             let operations = takeOperations()
             batch.operations.withLock { $0 = operations }
             return try Self.run(operations, on: connection)
