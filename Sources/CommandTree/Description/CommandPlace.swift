@@ -40,7 +40,7 @@ struct CommandPlace: Sendable {
         var words = [line]
         if command.run == nil, holdsOthers { words.append("<command>") }
         words += command.arguments.map(\.usage)
-        words += command.shownOptions.filter(\.isRequired).map { "--\($0.long) <\($0.placeholder ?? "")>" }
+        words += command.shownOptions.filter(\.isRequired).map { "--\($0.long) <\($0.valueName ?? "")>" }
         if command.shownOptions.contains(where: { !$0.isRequired }) { words.append("[options]") }
         let usage = words.joined(separator: " ")
         return command.run != nil && holdsOthers ? [usage, line + " <command>"] : [usage]

@@ -7,9 +7,9 @@ public struct Option: Sendable {
         /// Nothing: the option is on when given, and off with `--no-…` when negatable.
         case flag(negatable: Bool)
         /// One value; given twice, the last counts.
-        case value(placeholder: String, ValueKind)
+        case value(valueName: String, ValueKind)
         /// Any number of values: the option repeats, and one word may hold several between commas.
-        case list(placeholder: String, ValueKind, commaSeparated: Bool)
+        case list(valueName: String, ValueKind, commaSeparated: Bool)
     }
 
     /// The long name without dashes.
@@ -50,27 +50,27 @@ public struct Option: Sendable {
 
     /// An option with one value.
     public static func value(
-        _ long: String, short: Character? = nil, _ placeholder: String, kind: ValueKind = .text,
+        _ long: String, short: Character? = nil, _ valueName: String, kind: ValueKind = .text,
         help: String, defaultValue: String? = nil, defaultNote: String? = nil,
         environment: String? = nil, allowed: [String]? = nil, isRequired: Bool = false,
         isHidden: Bool = false, conflicts: [String] = []
     ) -> Option {
         Option(
-            long: long, short: short, kind: .value(placeholder: placeholder, kind), help: help,
+            long: long, short: short, kind: .value(valueName: valueName, kind), help: help,
             defaultValue: defaultValue, defaultNote: defaultNote, environment: environment,
             allowed: allowed, isRequired: isRequired, isHidden: isHidden, conflicts: conflicts)
     }
 
     /// An option that collects values.
     public static func list(
-        _ long: String, short: Character? = nil, _ placeholder: String, kind: ValueKind = .text,
+        _ long: String, short: Character? = nil, _ valueName: String, kind: ValueKind = .text,
         commaSeparated: Bool = true, help: String, defaultValue: String? = nil,
         defaultNote: String? = nil, environment: String? = nil, allowed: [String]? = nil,
         isRequired: Bool = false, isHidden: Bool = false, conflicts: [String] = []
     ) -> Option {
         Option(
             long: long, short: short,
-            kind: .list(placeholder: placeholder, kind, commaSeparated: commaSeparated), help: help,
+            kind: .list(valueName: valueName, kind, commaSeparated: commaSeparated), help: help,
             defaultValue: defaultValue, defaultNote: defaultNote, environment: environment,
             allowed: allowed, isRequired: isRequired, isHidden: isHidden, conflicts: conflicts)
     }
@@ -78,10 +78,10 @@ public struct Option: Sendable {
 
 extension Option {
     /// The name shown for the value; nil for a flag.
-    var placeholder: String? {
+    var valueName: String? {
         switch kind {
         case .flag: nil
-        case .value(let placeholder, _), .list(let placeholder, _, _): placeholder
+        case .value(let valueName, _), .list(let valueName, _, _): valueName
         }
     }
 

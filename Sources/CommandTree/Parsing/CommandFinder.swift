@@ -91,7 +91,7 @@ struct CommandFinder {
                 flag.hasPrefix("--")
                 ? command.option(long: String(flag.dropFirst(2)))
                 : (flag.count == 2 ? command.option(short: flag.last!) : nil)
-            return option.map { $0.placeholder != nil } ?? command.subcommands.contains(where: takes)
+            return option.map { $0.valueName != nil } ?? command.subcommands.contains(where: takes)
         }
         return takes(place.command)
     }

@@ -63,7 +63,7 @@ struct OptionReader {
                 // `-name` was more likely meant as `--name` than as five letters.
                 throw unknown(command.option(long: String(word.dropFirst())) == nil ? "-\(letter)" : word)
             }
-            if option.placeholder == nil {
+            if option.valueName == nil {
                 try take(option, as: "-\(letter)", glued: nil, &rest)
             } else {
                 let glued = letters.isEmpty ? nil : String(letters)
@@ -75,7 +75,7 @@ struct OptionReader {
     private mutating func take(
         _ option: Option, as flag: String, glued: String?, _ rest: inout ArraySlice<String>
     ) throws(UsageError) {
-        guard let placeholder = option.placeholder else {
+        guard let valueName = option.valueName else {
             guard glued == nil else {
                 throw .unexpectedValue(
                     flag: flag, negation: option.isNegatable ? "--no-\(option.long)" : nil)
@@ -90,7 +90,7 @@ struct OptionReader {
             value = rest.removeFirst()
         }
         guard let value, !value.isEmpty else {
-            throw .missingValue(flag: flag, placeholder: placeholder)
+            throw .missingValue(flag: flag, valueName: valueName)
         }
         let words = option.values(in: value)
         for word in words { try option.check(word, source: flag) }
@@ -134,7 +134,7 @@ extension OptionReader {
                 settings[option.long] = Invocation.Setting(
                     words: option.values(in: value), source: .defaultValue)
             } else if option.isRequired {
-                throw .missingFlag("--\(option.long)", placeholder: option.placeholder ?? "")
+                throw .missingFlag("--\(option.long)", valueName: option.valueName ?? "")
             }
         }
         try checkPositionals()

@@ -11,13 +11,13 @@ public enum UsageError: Error, Equatable, CustomStringConvertible {
     /// An option the command does not have, and the one it resembles.
     case unknownFlag(String, suggestion: String?)
     /// An option stands without its value.
-    case missingValue(flag: String, placeholder: String)
+    case missingValue(flag: String, valueName: String)
     /// A value was glued to an option that takes none.
     case unexpectedValue(flag: String, negation: String?)
     /// A value of the wrong look; the source is an option, argument or variable.
     case invalidValue(source: String, wanted: String, value: String, suggestion: String?)
     /// An option the command needs.
-    case missingFlag(String, placeholder: String)
+    case missingFlag(String, valueName: String)
     /// An argument the command needs.
     case missingArgument(String)
     /// One word more than the command takes.
@@ -39,13 +39,13 @@ public enum UsageError: Error, Equatable, CustomStringConvertible {
         case .laterOption(let flag): "\(flag) is not in this version"
         case .unknownFlag(let flag, let suggestion):
             "unknown flag \(PrintableText.shortened(flag))" + question(suggestion)
-        case .missingValue(let flag, let placeholder):
-            "\(flag) needs a value: \(flag)\(flag.hasPrefix("--") ? "=" : " ")<\(placeholder)>"
+        case .missingValue(let flag, let valueName):
+            "\(flag) needs a value: \(flag)\(flag.hasPrefix("--") ? "=" : " ")<\(valueName)>"
         case .unexpectedValue(let flag, let negation):
             "\(flag) takes no value" + (negation.map { "; \($0) switches it off" } ?? "")
         case .invalidValue(let source, let wanted, let value, let suggestion):
             "\(source) wants \(wanted), not \(PrintableText.quoted(value))" + question(suggestion)
-        case .missingFlag(let flag, let placeholder): "\(flag) <\(placeholder)> is required"
+        case .missingFlag(let flag, let valueName): "\(flag) <\(valueName)> is required"
         case .missingArgument(let name): "missing argument <\(name)>"
         case .unexpectedArgument(let word, let takes):
             "unexpected argument \(PrintableText.quoted(word)); it takes \(takes)"

@@ -2,7 +2,7 @@ extension Option {
     /// `-y, --yes`, `    --to <target>`, `    --[no-]mesh`
     var label: String {
         let name = isNegatable ? "--[no-]\(long)" : "--\(long)"
-        let value = placeholder.map { " <\($0)>" } ?? ""
+        let value = valueName.map { " <\($0)>" } ?? ""
         return (short.map { "-\($0), " } ?? "    ") + name + value
     }
 

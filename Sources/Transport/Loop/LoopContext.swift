@@ -13,7 +13,7 @@ final class LoopContext: @unchecked Sendable {
     static let maximumHeaderBytes = 16 << 10
     /// Seconds of silence after which the library itself cuts a connection in a handshake or an exchange;
     /// our own, shorter deadlines come first.
-    static let libraryTimeout: UInt32 = 600
+    static let silenceTimeout: UInt32 = 600
 
     private(set) var pointer: OpaquePointer?
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
@@ -36,7 +36,7 @@ final class LoopContext: @unchecked Sendable {
         options.uid = -1
         options.pt_serv_buf_size = UInt32(Self.readBufferBytes)
         options.max_http_header_data2 = UInt32(Self.maximumHeaderBytes)
-        options.timeout_secs = Self.libraryTimeout
+        options.timeout_secs = Self.silenceTimeout
         let created = LibraryLock.shared.withLock { _ -> UInt in
             lws_set_log_level(0, nil)
             signal(SIGPIPE, SIG_IGN)

@@ -90,7 +90,7 @@ struct VirtualHosts {
         options.alpn = UnsafePointer(http1)
         // Our own deadlines are shorter than these.
         options.keepalive_timeout = day
-        options.timeout_secs_ah_idle = LoopContext.libraryTimeout
+        options.timeout_secs_ah_idle = LoopContext.silenceTimeout
         // An empty address keeps the library from taking $http_proxy for every connection.
         options.http_proxy_address = UnsafePointer(noProxy)
         return options

@@ -75,7 +75,7 @@ extension CompletionScript {
     /// `'kars handoff --to') _kars_offer "$cur" 'cloud' 'local'; return ;;`
     private var bashValues: [String] {
         places.flatMap { place in
-            place.command.shownOptions.filter { $0.placeholder != nil }.map { option in
+            place.command.shownOptions.filter { $0.valueName != nil }.map { option in
                 let words = option.spellings.map { singleQuoted("\(place.line) \($0)") }
                 let offer = bashOffer(CompletionOffer(option)).map { "\($0); " } ?? ""
                 return "\(words.joined(separator: " | "))) \(offer)return ;;"

@@ -56,7 +56,7 @@ extension CompletionScript {
 
     /// ` -x -a 'cloud local'`: `-x` wants a value and no file, `-r` a value.
     private func fishValue(_ option: Option) -> String {
-        guard option.placeholder != nil else { return "" }
+        guard option.valueName != nil else { return "" }
         switch CompletionOffer(option) {
         case .files: return " -r -F"
         case .nothing: return " -x"

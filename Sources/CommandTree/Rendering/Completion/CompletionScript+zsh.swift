@@ -85,11 +85,11 @@ extension CompletionScript {
         if case .list = option.kind { isRepeatable = true }
         let help = "[\(option.help.escaping("[]:\\"))]"
         let value =
-            option.placeholder.map { ":\($0.escaping(":\\")):\(zshAction(CompletionOffer(option), $0))" }
+            option.valueName.map { ":\($0.escaping(":\\")):\(zshAction(CompletionOffer(option), $0))" }
             ?? ""
         // `=` lets the value be glued with = or follow; `+` lets it be glued or follow.
         let words = option.spellings.map { word in
-            option.placeholder == nil ? word : word + (word.hasPrefix("--") ? "=" : "+")
+            option.valueName == nil ? word : word + (word.hasPrefix("--") ? "=" : "+")
         }
         let rivals =
             option.conflicts + command.options.filter { $0.conflicts.contains(option.long) }.map(\.long)
