@@ -197,7 +197,14 @@ public final class NodeService: Sendable {
             }
         }
         guard !Task.isCancelled else { return }
-        await redeemToken()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.redeemToken() }
+            group.addTask { await self.stayPresent() }
+        }
+    }
+
+    /// Tells the registry that this peer is here, and keeps its prekeys fresh.
+    private func stayPresent() async {
         var beats = 0
         while !Task.isCancelled {
             do { try await registry.heartbeat(identity) } catch {
@@ -209,16 +216,24 @@ public final class NodeService: Sendable {
         }
     }
 
-    /// Redeems the token this node was started with, unless it is paired with its issuer already.
+    /// Redeems the token this node was started with, unless it is paired with its issuer already; tries again
+    /// while the relay or the issuer cannot be reached.
     private func redeemToken() async {
         guard let text = configuration.pairingToken else { return }
-        do {
-            let token = try PairingToken(parsing: text)
-            if await pairings.active(with: PeerIdentity(key: token.controllerKey)) != nil { return }
-            let pairing = try await accept(AcceptPairing(token: text))
-            logger.info("paired", ["pairing": pairing.name])
-        } catch {
-            logger.error("the pairing token was not accepted", ["error": "\(error)"])
+        var wait = 0.2
+        while !Task.isCancelled {
+            do {
+                let token = try PairingToken(parsing: text)
+                if await pairings.active(with: PeerIdentity(key: token.controllerKey)) != nil { return }
+                let pairing = try await accept(AcceptPairing(token: text))
+                return logger.info("paired", ["pairing": pairing.name])
+            } catch let failure as OperationFailure where [.unavailable, .timedOut].contains(failure.code) {
+                logger.warn("the pairing token waits", ["error": failure.message])
+            } catch {
+                return logger.error("the pairing token was not accepted", ["error": "\(error)"])
+            }
+            try? await Task.sleep(for: .seconds(wait * Double.random(in: 0.8...1.2)))
+            wait = min(60, wait * 2)
         }
     }
 

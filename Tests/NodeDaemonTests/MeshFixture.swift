@@ -141,17 +141,3 @@ struct ChatReply: Codable, Sendable {
         return try JSONDecoder().decode(ChatReply.self, from: Data(response.body))
     }
 }
-
-/// Whether this machine can make sandboxes; tests that need one say so when it cannot.
-enum SandboxSupport {
-    static let isThere: Bool = {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/bwrap")
-        process.arguments = ["--unshare-all", "--ro-bind", "/", "/", "true"]
-        process.standardError = FileHandle.nullDevice
-        guard (try? process.run()) != nil else { return false }
-        process.waitUntilExit()
-        if process.terminationStatus != 0 { print("SKIPPED: bubblewrap cannot make sandboxes on this machine") }
-        return process.terminationStatus == 0
-    }()
-}

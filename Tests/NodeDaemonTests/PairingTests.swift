@@ -98,6 +98,31 @@ struct PairingTests {
         await mesh.stop()
     }
 
+    @Test func aNodeRedeemsTheTokenItWasStartedWithAndStaysPairedOverKills() async throws {
+        let mesh = try await ProcessMesh()
+        let cloud = try await NodeProcess("cloud", mesh)
+        let token = try await cloud.client.call(
+            GeneratePairing(
+                pairingName: "laptop", lifetime: 600, tokenBudget: 1000, slots: 1, capabilities: [.handoff],
+                relayURL: nil, registryURL: nil)
+        ).token
+        let file = mesh.folder.file("token")
+        try Data((token + "\n").utf8).write(to: URL(fileURLWithPath: file))
+        let local = try await NodeProcess("local", mesh, arguments: ["--pairing-token-file", file])
+        try await waitUntil("they are paired", within: .seconds(40)) {
+            try await local.client.call(ListPairings()).map(\.phase) == [.active]
+        }
+        // Started again with a token that is used by now: nothing is lost and nothing is made twice.
+        for node in [cloud, local] {
+            await node.kill()
+            try await node.restart()
+        }
+        #expect(try await local.client.call(ListPairings()).map(\.phase) == [.active])
+        #expect(try await cloud.client.call(ListPairings()).map(\.peerName) == ["local"])
+        for node in [local, cloud] { await node.stop() }
+        await mesh.stop()
+    }
+
     /// A token with some fields changed.
     static func changing(_ token: String, _ change: (inout [String: String]) -> Void) throws -> String {
         let body = try #require(Base64.decode(String(token.dropFirst(PairingToken.prefix.count))))

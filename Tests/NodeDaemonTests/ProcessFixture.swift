@@ -66,24 +66,30 @@ final class NodeProcess {
     private(set) var gateway = ""
     /// Words before `kars`, such as those that give the node a small disk.
     private let wrapper: [String]
+    /// Further words of `kars node`.
+    private let arguments: [String]
 
-    init(_ name: String, _ mesh: ProcessMesh, wrapper: [String] = []) async throws {
+    init(
+        _ name: String, _ mesh: ProcessMesh, wrapper: [String] = [], arguments: [String] = []
+    ) async throws {
         self.name = name
         self.mesh = mesh
         self.wrapper = wrapper
+        self.arguments = arguments
         home = mesh.folder.file(name)
         client = NodeClient(socketPath: home + "/node.sock", loop: mesh.loop)
-        process = try Self.launch(name, home, mesh, wrapper, gateway: "127.0.0.1:0")
+        process = try Self.launch(name, home, mesh, wrapper, arguments, gateway: "127.0.0.1:0")
         try await ready()
     }
 
     private static func launch(
-        _ name: String, _ home: String, _ mesh: ProcessMesh, _ wrapper: [String], gateway: String
+        _ name: String, _ home: String, _ mesh: ProcessMesh, _ wrapper: [String], _ arguments: [String],
+        gateway: String
     ) throws -> ChildProcess {
         let words = wrapper + [
             MeshFixture.kars, "node", "--name", name, "--relay", mesh.relayURL, "--registry", mesh.registryURL,
             "--gateway", gateway, "--socket", home + "/node.sock",
-        ]
+        ] + arguments
         return try ChildProcess(words[0], Array(words.dropFirst()), environment: ["KARS_HOME": home])
     }
 
@@ -105,7 +111,7 @@ final class NodeProcess {
     }
 
     /// Starts the process again and does not wait for it.
-    func launchAgain() throws { process = try Self.launch(name, home, mesh, wrapper, gateway: gateway) }
+    func launchAgain() throws { process = try Self.launch(name, home, mesh, wrapper, arguments, gateway: gateway) }
 
     func stop() async {
         for sandbox in (try? await client.call(ListSandboxes())) ?? [] where sandbox.status != "offloaded" {

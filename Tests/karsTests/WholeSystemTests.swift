@@ -4,23 +4,13 @@ import Testing
 
 /// Every process of one place, as an operator starts them.
 struct WholeSystemTests {
-    private static let canSandbox: Bool = {
-        let probe = Process()
-        probe.executableURL = URL(filePath: "/usr/bin/env")
-        probe.arguments = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
-        probe.standardError = FileHandle.nullDevice
-        do { try probe.run() } catch { return false }
-        probe.waitUntilExit()
-        return probe.terminationStatus == 0
-    }()
-
     private let home = TemporaryFolder()
 
     private func kars(_ arguments: String...) async throws -> ChildProcess.Output {
         try await BuiltProgram.run(arguments, home: home)
     }
 
-    @Test(.enabled(if: canSandbox, "bubblewrap makes no sandboxes here"))
+    @Test(.enabled(if: SandboxSupport.isThere, "bubblewrap makes no sandboxes here"))
     func anAgentLivesServesAndGoes() async throws {
         let registry = try BuiltProgram.start(["registry", "--listen", "127.0.0.1:0"], home: home)
         let relay = try BuiltProgram.start(["relay", "--listen", "127.0.0.1:0"], home: home)
