@@ -83,6 +83,12 @@ final class RunningSandbox: Sendable {
             try record.groups.setFrozen(true)
             return record.groups.isFrozen
         }
+        if attempt % 25 == 24 {
+            // A child stopped between vfork(2) and exec keeps its parent in the kernel, where no signal stops it:
+            // both get a moment to leave that place.
+            try thaw()
+            return false
+        }
         var allStand = true
         for member in ProcessTable.members(ofNamespaceOf: pid) {
             guard let state = ProcessTable.status(of: member)?.state, !["T", "t", "Z", "X"].contains(state) else {
