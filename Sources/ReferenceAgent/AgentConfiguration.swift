@@ -11,8 +11,14 @@ public struct AgentConfiguration: Sendable {
     /// Made when it is not there.
     public var workspace: String
     public var limits: AgentLimits
+    /// Where the word to open the workspace is read, see ``Standby``; nil opens it at once.
+    public var standby: Int32?
 
-    public init(listen: Endpoint, workspace: String = defaultWorkspace, limits: AgentLimits = AgentLimits()) {
+    public init(
+        listen: Endpoint, workspace: String = defaultWorkspace, limits: AgentLimits = AgentLimits(),
+        standby: Int32? = nil
+    ) {
+        self.standby = standby
         self.listen = listen
         self.workspace = workspace
         self.limits = limits

@@ -10,44 +10,58 @@ import Transport
 public final class ReferenceAgentService: Sendable {
     private let configuration: AgentConfiguration
     private let logger: Logger
-    private let memory: AgentMemory
+    private let memory = LateMemory()
     private let running = Running()
 
-    /// Opens the workspace and reads its journal.
+    /// Opens the workspace and reads its journal; in standby, that is left to ``start()``.
     ///
     /// - Throws: ``AgentError`` when the journal is damaged or another agent holds it; `StorageError` when
     ///   the workspace cannot be made.
     public init(configuration: AgentConfiguration, logger: Logger) throws {
-        try AtomicFile.makeFolder(configuration.workspace)
         self.configuration = configuration
         self.logger = logger
-        memory = try AgentMemory(
-            workspace: configuration.workspace, limits: configuration.limits, logger: logger)
+        if configuration.standby == nil { try openWorkspace() }
     }
 
-    /// Serves until ``stop()``.
+    private func openWorkspace() throws {
+        try AtomicFile.makeFolder(configuration.workspace)
+        memory.open(
+            try AgentMemory(workspace: configuration.workspace, limits: configuration.limits, logger: logger))
+    }
+
+    /// Serves until ``stop()``. In standby it listens, and whoever connects waits until the workspace may be opened.
     ///
     /// - Returns: where it listens, with the port the kernel picked.
+    /// - Throws: also as ``init(configuration:logger:)`` in standby.
     public func start() async throws -> Endpoint {
         var limits = ServerLimits()
         limits.maximumBodyBytes = configuration.limits.maximumRequestBytes
         limits.maximumMessageBytes = configuration.limits.maximumRequestBytes
         limits.drainTimeout = .milliseconds(500)  // a sandbox is stopped within a second
         let loop = try EventLoop(name: "agent")
-        let routes = AgentRoutes(memory: memory, limits: configuration.limits)
         let memory = self.memory
         let agentLimits = configuration.limits
         do {
             let server = try await Server(
                 loops: [loop], endpoint: configuration.listen, limits: limits,
-                http: { await routes.answer($0) },
+                http: { request in
+                    guard let memory = await memory.wait() else { return .text("stopped\n", status: 503) }
+                    return await AgentRoutes(memory: memory, limits: agentLimits).answer(request)
+                },
                 webSocket: { upgrade in
-                    upgrade.path == "/v1/stream" ? ChatStream(memory: memory, limits: agentLimits) : nil
+                    guard upgrade.path == "/v1/stream", let memory = memory.present else { return nil }
+                    return ChatStream(memory: memory, limits: agentLimits)
                 })
             await running.began(server, loop)
-            logger.info("agent ready", ["endpoint": server.endpoint, "turns": memory.state.turns])
+            if let standby = configuration.standby {
+                try await Standby.wait(on: standby)
+                try openWorkspace()
+            }
+            logger.info(
+                "agent ready", ["endpoint": server.endpoint, "turns": memory.present?.state.turns ?? 0])
             return server.endpoint
         } catch {
+            memory.open(nil)
             loop.shutdown()
             throw error
         }
@@ -55,7 +69,8 @@ public final class ReferenceAgentService: Sendable {
 
     /// Finishes the turns under way, at most half a second, and puts them on the disk.
     public func stop() async {
-        await memory.stop()
+        await memory.present?.stop()
+        memory.open(nil)
         await running.end()
     }
 

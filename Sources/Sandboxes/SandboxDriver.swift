@@ -9,8 +9,9 @@ public protocol SandboxDriver: Sendable {
 
     /// Makes the folders; the workspace may then be filled before ``start(_:)``.
     func create(_ spec: SandboxSpec) async throws(SandboxError)
-    /// Makes everything ready but the agent, so that ``start(_:)`` takes little time. The workspace may still
-    /// change inside its folder, which must stay the same one. ``stop(_:grace:)`` gives it up, and so does the
+    /// Makes everything ready but the agent, so that ``start(_:)`` takes little time; an agent that knows standby
+    /// (``SandboxSpec/knowsStandby``) may be loaded already and wait. The workspace may still change inside its
+    /// folder, which must stay the same one. ``stop(_:grace:)`` gives it up, and so does the
     /// end of this process; doing it twice is allowed.
     func prepare(_ name: String) async throws(SandboxError)
     /// Runs the agent. It is ready when ``waitUntilReady(_:within:)`` returns.

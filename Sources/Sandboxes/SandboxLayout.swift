@@ -8,6 +8,10 @@ public enum SandboxLayout {
     /// Where the agent's gateway listens (runtime contract v1).
     public static let gateway = "127.0.0.1:18789"
 
+    /// Runtime contract v1, standby: the number of a descriptor on which an agent that knows it reads one byte
+    /// before it opens its workspace.
+    static let standbyVariable = "KARS_STANDBY_FD"
+
     static let run = "/run/kars"
     static let socketName = "gateway.sock"
     static let user = "sandbox"

@@ -31,17 +31,24 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     /// Added to the variables of runtime contract v1, and stronger than them.
     public var environment: [String: String]
     public var limits: Limits
+    /// Whether the agent knows standby: it may be started before its workspace is whole, and touches it only once it
+    /// is told. Nil stands for what is known of the command.
+    public var standby: Bool?
 
     public init(
         name: String, runtimeKind: String = "byo", command: [String] = SandboxLayout.referenceAgent,
-        environment: [String: String] = [:], limits: Limits = Limits()
+        environment: [String: String] = [:], limits: Limits = Limits(), standby: Bool? = nil
     ) {
         self.name = name
         self.runtimeKind = runtimeKind
         self.command = command
         self.environment = environment
         self.limits = limits
+        self.standby = standby
     }
+
+    /// Whether a sandbox may be prepared with its agent loaded.
+    public var knowsStandby: Bool { standby ?? (command == SandboxLayout.referenceAgent) }
 
     static func isName(_ name: String) -> Bool {
         let edge: (UInt8) -> Bool = { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }

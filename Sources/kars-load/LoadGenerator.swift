@@ -37,8 +37,9 @@ actor LoadGenerator {
         for _ in 0..<plan.clients { idle.append(open()) }
         let start = clock.now
         record.begin(at: start)
+        let stop = StopRequest()
         await withTaskGroup(of: Void.self) { requests in
-            for number in 0..<plan.requests {
+            for number in 0..<plan.requests where !stop.isAsked {
                 let due = start + plan.due(number)
                 try? await clock.sleep(until: due)
                 requests.addTask { await self.request(due: due) }

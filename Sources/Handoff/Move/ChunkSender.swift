@@ -12,6 +12,7 @@ struct ChunkSender: Sendable {
     let id: String
     let peer: PeerIdentity
     let calls: MeshCalls
+    let meter: TransferMeter
 
     /// - Parameters:
     ///   - isExact: a chunk that cannot be read any more is an error. While the agent runs, the next round
@@ -40,7 +41,9 @@ struct ChunkSender: Sendable {
         }
     }
 
-    private func send(
+    /// - Returns: bytes sent, and what could not be read any more.
+    @discardableResult
+    func send(
         _ ids: [ChunkID], from reader: ChunkReader, isExact: Bool
     ) async throws -> (bytes: Int, unreadable: [ChunkID]) {
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -56,11 +59,16 @@ struct ChunkSender: Sendable {
                     underWay -= 1
                 }
                 let message = SendChunks(id: id, chunks: batch)
-                group.addTask { _ = try await calls.call(message, of: peer) }
+                let bytes = batchBytes
+                group.addTask {
+                    _ = try await calls.call(message, of: peer)
+                    meter.sent(bytes)
+                }
                 underWay += 1
                 batch = []
                 batchBytes = 0
             }
+            meter.mustSend(ids.reduce(0) { $0 + (reader.length(of: $1) ?? 0) })
             for id in ids {
                 let chunk: [UInt8]
                 do {

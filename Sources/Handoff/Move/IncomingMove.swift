@@ -19,6 +19,9 @@ actor IncomingMove {
     /// How long a giver may be silent before it is asked whether it goes on.
     private static let silence = Duration.seconds(20)
 
+    /// After which a change shows in a file's time, see ``ScannedFile/isSettled``.
+    private static let settleTime = Duration.milliseconds(30)
+
     private let services: MoveServices
     private let folder: String
     private let store: ChunkStore
@@ -26,8 +29,12 @@ actor IncomingMove {
     private(set) var record: MoveRecord
     private let sandbox: SandboxRecord
     private var pieces: [UInt8] = []
+    /// Whether the pieces are a difference to ``base``.
+    private var isDifference = false
     private var round = 0
     private var manifest: Manifest?
+    /// The last whole manifest, to which a difference is one.
+    private var base: Manifest?
     /// What stands in the tree folder now.
     private var built: (manifest: Manifest, scan: ScanState)?
     /// Where the tree is: beside the sandbox, and from the standby on its workspace.
@@ -95,6 +102,7 @@ actor IncomingMove {
                 round = piece.round
                 pieces = []
                 manifest = nil
+                isDifference = piece.isDifference ?? false
             }
             guard piece.offset == pieces.count, manifest == nil else { throw Self.outOfOrder }
             guard pieces.count + piece.data.bytes.count <= Self.maximumManifestBytes else {
@@ -104,23 +112,31 @@ actor IncomingMove {
             guard piece.isLast else { return SendManifest.Answer(missingChunks: 0) }
             let encoded = pieces
             pieces = []
-            return SendManifest.Answer(missingChunks: try await read(encoded))
+            return SendManifest.Answer(missingChunks: try await read(encoded, isDifference: isDifference))
         }
     }
 
-    /// Takes a whole manifest.
+    /// Takes a whole manifest, or the difference to the one before.
     ///
     /// - Returns: how many of its chunks are not here.
-    private func read(_ encoded: [UInt8]) async throws -> Int {
-        let (store, old, isFirst) = (self.store, oldWorkspace(), !hasSeeded)
+    private func read(_ encoded: [UInt8], isDifference: Bool) async throws -> Int {
+        let (store, old, isFirst, base) = (self.store, oldWorkspace(), !hasSeeded, self.base)
+        if isDifference, base == nil { throw Self.outOfOrder }
         hasSeeded = true
+        // What stands in the tree came out of the store: only what differs from it can be missing there.
+        let isBuilt = base != nil && built?.manifest.root == base?.root
         let (read, missing) = try await DiskWork.run {
+            if isDifference, let base {
+                let (manifest, changed) = try ManifestDifference.apply(encoded, to: base)
+                return (manifest, store.missing(from: isBuilt ? changed : manifest.entries).count)
+            }
             let manifest = try Manifest(encoded: encoded)
             // A dormant copy of this agent supplies what it still has in common; without it all is sent.
             if isFirst, let old { _ = try? store.seed(fromTree: old, for: manifest) }
             return (manifest, store.missing(from: manifest).count)
         }
         manifest = read
+        self.base = read
         record.progress.workspaceFiles = read.entries.count
         record.progress.workspaceBytes = Int(read.totalBytes)
         return missing
@@ -167,12 +183,15 @@ actor IncomingMove {
             guard request.state?.isSane ?? true else {
                 throw OperationFailure(.invalid, "the agent's state is beyond its bounds")
             }
+            var times = StepTimes()
             if let difference = request.difference { try await take(difference) }
+            times.done("take")
             guard let manifest else { throw Self.outOfOrder }
-            try await buildTree(manifest)
+            try await buildTree(manifest, isFrozen: request.state != nil, &times)
             record.progress.root = manifest.root.hex
             if let state = request.state { try await promise(state) } else { await standBy() }
-            return BuildTree.Answer(root: manifest.root.hex)
+            times.done("promise")
+            return BuildTree.Answer(root: manifest.root.hex, steps: times.milliseconds)
         }
     }
 
@@ -182,24 +201,31 @@ actor IncomingMove {
         manifest = nil
         pieces = []
         try await keep(difference.chunks)
-        guard try await read(difference.manifest.bytes) == 0 else {
+        guard try await read(difference.changes.bytes, isDifference: true) == 0 else {
             throw OperationFailure(.conflict, "chunks of the last difference are missing")
         }
     }
 
-    private func buildTree(_ manifest: Manifest) async throws {
+    /// - Parameter isFrozen: the agent waits for this, and it is the last time.
+    private func buildTree(_ manifest: Manifest, isFrozen: Bool, _ times: inout StepTimes) async throws {
         let (store, tree, built) = (self.store, self.place, self.built)
         // A failure empties the folder.
         self.built = nil
-        let scan = try await DiskWork.run {
+        try await DiskWork.run {
             let restorer = WorkspaceRestorer()
             if let built {
-                try restorer.update(tree, from: built.manifest, to: manifest, from: store)
+                try restorer.updateValidated(tree, from: built.manifest, to: manifest, from: store)
             } else {
                 try restorer.restore(manifest, from: store, into: tree)
             }
-            return try restorer.verify(manifest.root, of: tree, previous: built?.scan)
         }
+        times.done("build")
+        // A file read so soon after its last change would have to be read again the next time.
+        if !isFrozen { try await Task.sleep(for: Self.settleTime) }
+        let scan = try await DiskWork.run {
+            try WorkspaceRestorer().verify(manifest.root, of: tree, previous: built?.scan)
+        }
+        times.done("verify")
         self.built = (manifest, scan)
     }
 

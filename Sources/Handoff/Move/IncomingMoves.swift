@@ -20,7 +20,7 @@ actor IncomingMoves {
     private var moves: [String: IncomingMove] = [:]
     /// Names that no other operation may take while their move is under way, by the move's id.
     private var reserved: [String: String] = [:]
-    private var settling: [String: Task<String, any Error>] = [:]
+    private var settling: [String: Task<CommitMove.Answer, any Error>] = [:]
     /// Agents that this peer's operator has asked back, and from whom.
     private var invitations: [DID: (peer: PeerIdentity, until: ContinuousClock.Instant)] = [:]
 
@@ -294,7 +294,7 @@ actor IncomingMoves {
             return CommitMove.Answer(digest: record.progress.digestAfter ?? "")
         }
         guard !record.progress.phase.isOver else { throw OperationFailure(.notFound, "there is no such move") }
-        return CommitMove.Answer(digest: try await settle(record))
+        return try await settle(record)
     }
 
     // MARK: Settling
@@ -307,8 +307,8 @@ actor IncomingMoves {
 
     /// Makes the copy the agent's home, once however many ask for it.
     ///
-    /// - Returns: the digest the agent gives before its first request here.
-    private func settle(_ record: MoveRecord) async throws -> String {
+    /// - Returns: with the digest that the agent gives before its first request here.
+    private func settle(_ record: MoveRecord) async throws -> CommitMove.Answer {
         if let running = settling[record.id] { return try await running.value }
         let task = Task { try await self.settleAlone(record.id) }
         settling[record.id] = task
@@ -316,24 +316,29 @@ actor IncomingMoves {
         return try await task.value
     }
 
-    private func settleAlone(_ id: String) async throws -> String {
+    private func settleAlone(_ id: String) async throws -> CommitMove.Answer {
+        var times = StepTimes()
         guard let record = try await services.journal.move(id) else {
             throw OperationFailure(.notFound, "there is no such move")
         }
-        if record.progress.phase == .complete { return record.progress.digestAfter ?? "" }
+        if record.progress.phase == .complete {
+            return CommitMove.Answer(digest: record.progress.digestAfter ?? "")
+        }
         guard let prepared = record.prepared, !record.progress.phase.isOver else {
             throw OperationFailure(.conflict, "the move is not ready to be committed")
         }
         guard TakerDecision.on(try await view(of: record), isPromised: true) == .install else {
             throw OperationFailure(.conflict, "the registry does not name this peer the home of \(record.lineage)")
         }
-        return try await install(record, prepared)
+        times.done("confirm")
+        return try await install(record, prepared, &times)
     }
 
     /// Safe to repeat after a crash at any point.
-    private func install(_ record: MoveRecord, _ prepared: SandboxRecord) async throws -> String {
+    private func install(
+        _ record: MoveRecord, _ prepared: SandboxRecord, _ times: inout StepTimes
+    ) async throws -> CommitMove.Answer {
         let name = record.progress.sandbox
-        let started = ContinuousClock.now
         let (sandboxes, driver) = (services.sandboxes, services.sandboxes.driver)
         guard let agent = try await services.journal.key(of: record.id),
             let token = try await services.journal.token(of: record.id)
@@ -350,36 +355,35 @@ actor IncomingMoves {
             services.gate.open(name, token: token, route: .stopped)
             _ = await services.gate.hold(name)
         }
+        times.done("install")
+        // Beside each other: an agent that runs is asked nothing before its record and its secrets are stored, and a
+        // crash in between finds it, ends it and starts it again.
         async let secrets: Void = sandboxes.keepSecrets(
             of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
         async let saved: Void = sandboxes.save(prepared)
-        _ = try await (secrets, saved)
-        let installed = ContinuousClock.now
-        try await sandboxes.run(name)
-        let ran = ContinuousClock.now
+        async let ran: Void = sandboxes.run(name)
+        _ = try await (secrets, saved, ran)
+        times.done("run")
         let socket = try driver.gatewaySocket(of: name)
         var done = record
         done.progress.phase = .complete
         done.progress.digestAfter = try await services.hooks.digest(socket)
+        times.done("digest")
         // Before the first request: the giver is told what came, not what became of it since.
         try await services.journal.write(done)
         services.gate.open(name, token: token, route: .local(socket: socket))
+        times.done("record")
         await moves[record.id]?.finish()
         moves[record.id] = nil
         invitations[record.lineage] = nil
         await release(record.id)
-        services.logger.info(
-            "took in",
-            [
-                "sandbox": name, "from": record.peer.did, "install_ms": (installed - started).milliseconds,
-                "start_ms": (ran - installed).milliseconds,
-            ])
+        services.logger.info("took in", ["sandbox": name, "from": record.peer.did])
         let folder = moveFolder(record.id)
         Task {
             try? await self.forgetSecrets(of: record.id)
             try? await DiskWork.run { try MoveFolder.remove(folder) }
         }
-        return done.progress.digestAfter ?? ""
+        return CommitMove.Answer(digest: done.progress.digestAfter ?? "", steps: times.milliseconds)
     }
 
     // MARK: Recovery

@@ -40,6 +40,8 @@ struct SendManifest: PeerOperation {
     let round: Int
     let offset: Int
     let isLast: Bool
+    /// Whether it is the difference to the manifest of the round before (``ManifestDifference``); nil means no.
+    var isDifference: Bool?
     let data: WireBytes
 
     struct Answer: Codable, Sendable {
@@ -87,17 +89,20 @@ struct BuildTree: PeerOperation {
     /// A small last difference, which spares the frozen agent the round trips of manifest and chunks.
     let difference: Difference?
 
-    /// A manifest and the chunks that the taker lacks for it.
+    /// What changed since the manifest of the round before, with the chunks that the taker still lacks for it.
     struct Difference: Codable, Sendable {
         /// As in ``SendManifest``.
         let round: Int
-        let manifest: WireBytes
+        /// A ``ManifestDifference``.
+        let changes: WireBytes
         let chunks: [WireBytes]
     }
 
     struct Answer: Codable, Sendable {
         /// The Merkle root of the tree as read back from the disk.
         let root: String
+        /// Where the taker's time went, in milliseconds.
+        var steps: [String: Double]?
     }
 }
 
@@ -132,6 +137,8 @@ struct CommitMove: PeerOperation {
     struct Answer: Codable, Sendable {
         /// The digest the agent gives after its start, before any request.
         let digest: String
+        /// Where the taker's time went, in milliseconds.
+        var steps: [String: Double]?
     }
 }
 

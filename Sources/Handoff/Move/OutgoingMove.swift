@@ -14,18 +14,11 @@ import Storage
 /// write is repeated until its outcome is certain. After it the agent's home is the taker, and this peer only
 /// has to hand over the requests it holds.
 actor OutgoingMove {
-    /// Rounds of copying while the agent serves; more would chase an agent that writes faster than they send.
-    private static let maximumRounds = 4
-    /// A round that moved no more than this ends the copying.
-    private static let smallRoundBytes = 1 << 20
-    private static let manifestPieceBytes = 192 << 10
     /// Longest time between the first held request and the commit; shorter than a request is held.
     private static let frozenLimit = GateLimits().holdTime - .seconds(5)
-    /// A last difference up to this size goes in one message; two layers of base64 keep it below a frame's bound.
-    private static let differenceBytes = 384 << 10
-
     private let services: MoveServices
-    private let sender: ChunkSender
+    /// Made with the first look at the workspace.
+    private var sender: WorkspaceSender?
     private(set) var record: MoveRecord
     /// Why the move is to end.
     private var ending: OperationFailure?
@@ -35,28 +28,30 @@ actor OutgoingMove {
     private var isWriteUncertain: Bool
     private var heldSince: ContinuousClock.Instant?
     private var lastStep: ContinuousClock.Instant?
-    private var round = 0
-    private var scan: ScanState?
-    /// Chunks the taker is known to have.
-    private var known: Set<ChunkID> = []
 
     init(_ record: MoveRecord, services: MoveServices) {
         self.record = record
         self.services = services
         isWriteUncertain = !GiverDecision.mayAbort(record.progress.phase)
-        sender = ChunkSender(id: record.id, peer: record.peer, calls: services.calls)
     }
 
-    var progress: HandoffProgress { record.progress }
+    var progress: HandoffProgress {
+        var progress = record.progress
+        if let sender { progress.note(sender.meter.reading) }
+        if progress.freezeMilliseconds == nil, let heldSince {
+            progress.freezeMilliseconds = (ContinuousClock.now - heldSince).milliseconds
+        }
+        return progress
+    }
     private var name: String { record.progress.sandbox }
 
     /// Runs the move to its end, whichever it is.
     func run() async {
         let work = Task {
-            let offer = try await offer()
-            try await copyWhileServing()
+            let sender = try await offer()
+            try await sender.copyWhileServing { [self] in try await checkAborted() }
             try await freeze()
-            try await prepare(offer)
+            try await prepare(with: sender)
         }
         self.work = work
         do { try await work.value } catch { return await abort(because: ending ?? error) }
@@ -105,21 +100,20 @@ actor OutgoingMove {
 
     // MARK: Copying
 
-    private func offer() async throws -> OfferMove.Answer {
+    /// - Returns: what sends the workspace.
+    private func offer() async throws -> WorkspaceSender {
         let sandbox = try await services.sandboxes.record(name)
         let workspace = try services.sandboxes.driver.folders(of: name).workspace
-        let (manifest, state) = try await DiskWork.run {
-            try WorkspaceScanner(root: workspace).scan(mode: .live)
-        }
-        scan = state
-        record.progress.workspaceFiles = manifest.entries.count
-        record.progress.workspaceBytes = Int(manifest.totalBytes)
+        let sender = WorkspaceSender(
+            id: record.id, peer: record.peer, calls: services.calls, workspace: workspace)
+        self.sender = sender
+        let bytes = try await sender.measure()
         try await confirmHome()
         let agent = try await services.sandboxes.agentIdentity(name)
         let answer = try await services.calls.call(
             OfferMove(
                 id: record.id, spec: sandbox.spec, lineage: record.lineage, agentKey: agent.publicKey,
-                epoch: record.epoch, workspaceBytes: Int(manifest.totalBytes)), of: record.peer)
+                epoch: record.epoch, workspaceBytes: bytes), of: record.peer)
         record.newAgent = answer.newKey.did
         record.succession = SuccessionCertificate(
             oldKey: agent.publicKey, newKey: answer.newKey, reason: "handoff", epoch: UInt64(record.epoch),
@@ -133,7 +127,7 @@ actor OutgoingMove {
         do { try record.succession!.verify() } catch {
             throw OperationFailure(.failed, "the taker's key does not prove itself: \(error)")
         }
-        return answer
+        return sender
     }
 
     /// A peer whose own record is stale must not give away, nor freeze, what lives elsewhere.
@@ -145,94 +139,6 @@ actor OutgoingMove {
         }
         guard home.epoch < Int(Int32.max) else { throw OperationFailure(.failed, "the epoch of \(name) is used up") }
         record.epoch = home.epoch + 1
-    }
-
-    private func copyWhileServing() async throws {
-        for _ in 1...Self.maximumRounds {
-            try checkAborted()
-            let sent = try await sendRound(.live)
-            if sent <= Self.smallRoundBytes { break }
-        }
-        try checkAborted()
-        _ = try await services.calls.call(BuildTree(id: record.id, state: nil, difference: nil), of: record.peer)
-        try checkAborted()
-    }
-
-    /// Sends a manifest and the chunks the taker lacks.
-    ///
-    /// - Returns: bytes of chunks sent.
-    private func sendRound(_ mode: WorkspaceScanner.Mode) async throws -> Int {
-        let (manifest, reader) = try await look(mode)
-        return try await sendRound(manifest, reader, isExact: mode == .frozen)
-    }
-
-    private func sendRound(_ manifest: Manifest, _ reader: ChunkReader, isExact: Bool) async throws -> Int {
-        let missing = try await send(manifest.encoded())
-        guard missing > 0 else {
-            known = manifest.chunkIDs
-            return 0
-        }
-        let (sent, skipped) = try await sender.sendMissing(from: reader, isExact: isExact) { [self] in
-            try await checkAborted()
-        }
-        known = manifest.chunkIDs.subtracting(skipped)
-        record.progress.movedBytes += sent
-        return sent
-    }
-
-    /// Scans the workspace for a new round.
-    private func look(_ mode: WorkspaceScanner.Mode) async throws -> (Manifest, ChunkReader) {
-        let workspace = try services.sandboxes.driver.folders(of: name).workspace
-        let previous = scan
-        let (manifest, state, reader) = try await DiskWork.run {
-            let (manifest, state) = try WorkspaceScanner(root: workspace).scan(previous: previous, mode: mode)
-            return (manifest, state, try ChunkReader(root: workspace, state: state))
-        }
-        scan = state
-        round += 1
-        record.progress.workspaceFiles = manifest.entries.count
-        record.progress.workspaceBytes = Int(manifest.totalBytes)
-        record.progress.root = manifest.root.hex
-        return (manifest, reader)
-    }
-
-    /// The last difference as one message, or nil when it is too large for one.
-    private func smallDifference(
-        _ manifest: Manifest, _ reader: ChunkReader
-    ) async throws -> BuildTree.Difference? {
-        let encoded = manifest.encoded()
-        let lacking = manifest.chunkIDs.subtracting(known)
-        guard encoded.count + lacking.count * ChunkStore.maximumChunkBytes <= Self.differenceBytes
-            || encoded.count + lacking.count <= Self.differenceBytes / 4
-        else { return nil }
-        let chunks = try await DiskWork.run { () throws -> [WireBytes]? in
-            var chunks: [WireBytes] = []
-            var bytes = encoded.count
-            for id in lacking {
-                let chunk = try reader.readChunk(id)
-                bytes += chunk.count
-                guard bytes <= Self.differenceBytes else { return nil }
-                chunks.append(WireBytes(chunk))
-            }
-            return chunks
-        }
-        guard let chunks else { return nil }
-        record.progress.movedBytes += chunks.reduce(0) { $0 + $1.bytes.count }
-        return BuildTree.Difference(round: round, manifest: WireBytes(encoded), chunks: chunks)
-    }
-
-    private func send(_ manifest: [UInt8]) async throws -> Int {
-        var offset = 0
-        while true {
-            let end = min(manifest.count, offset + Self.manifestPieceBytes)
-            let isLast = end == manifest.count
-            let answer = try await services.calls.call(
-                SendManifest(
-                    id: record.id, round: round, offset: offset, isLast: isLast,
-                    data: WireBytes(Array(manifest[offset..<end]))), of: record.peer)
-            if isLast { return answer.missingChunks }
-            offset = end
-        }
     }
 
     // MARK: Frozen
@@ -257,7 +163,7 @@ actor OutgoingMove {
         try checkAborted()
     }
 
-    private func prepare(_ offer: OfferMove.Answer) async throws {
+    private func prepare(with sender: WorkspaceSender) async throws {
         let sandbox = try await services.sandboxes.record(name)
         let me = services.identity.did
         let state = MovedState(
@@ -266,16 +172,13 @@ actor OutgoingMove {
             formerHomes: Array(
                 (sandbox.formerHomes.filter { $0 != record.peer.did && $0 != me } + [me])
                     .suffix(MovedState.maximumFormerHomes)))
-        let (manifest, reader) = try await look(.frozen)
-        stepDone("scan")
-        let difference = try await smallDifference(manifest, reader)
-        if difference == nil { _ = try await sendRound(manifest, reader, isExact: true) }
-        stepDone("difference")
-        let answer = try await services.calls.call(
-            BuildTree(id: record.id, state: state, difference: difference), of: record.peer)
-        guard answer.root == record.progress.root else {
+        let (answer, root) = try await sender.sendLast(
+            with: state, check: { [self] in try await checkAborted() }, stepDone: { [self] in await stepDone($0) })
+        record.progress.note(sender.meter.reading)
+        guard answer.root == root else {
             throw OperationFailure(.failed, "the taker's copy differs: its root is \(answer.root)")
         }
+        note(answer.steps)
         stepDone("prove")
         try checkAborted()
         try await enter(.committing)
@@ -338,6 +241,13 @@ actor OutgoingMove {
         lastStep = now
     }
 
+    /// Takes over what the taker says of its own time, as far as it makes sense.
+    private func note(_ steps: [String: Double]?) {
+        for (step, time) in (steps ?? [:]).prefix(16) where step.utf8.count <= 32 && time.isFinite {
+            record.progress.freezeSteps?["taker." + step] = time
+        }
+    }
+
     private func writeHome() async throws {
         try await services.registry.setHome(
             of: record.lineage,
@@ -379,6 +289,7 @@ actor OutgoingMove {
             do {
                 let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
                 record.progress.digestAfter = answer.digest
+                note(answer.steps)
                 stepDone("start")
                 break
             } catch let failure as OperationFailure where [.notFound, .refused, .invalid].contains(failure.code) {
@@ -447,8 +358,9 @@ actor OutgoingMove {
     }
 
     private func finish(_ phase: HandoffProgress.Phase) async {
+        if let sender { record.progress.note(sender.meter.reading) }
         record.progress.phase = phase
-        scan = nil
+        sender = nil
         await writeUntilStored()
     }
 

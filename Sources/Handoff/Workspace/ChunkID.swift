@@ -64,9 +64,8 @@ public struct ChunkID: Hashable, Sendable {
     var firstByte: UInt8 { UInt8(words.0 >> 56) }
 
     func append(to bytes: inout [UInt8]) {
-        for word in [words.0, words.1, words.2, words.3] {
-            withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) }
-        }
+        let big = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+        withUnsafeBytes(of: big) { bytes.append(contentsOf: $0) }
     }
 
     /// The identifier as 64 lower-case hexadecimal digits.

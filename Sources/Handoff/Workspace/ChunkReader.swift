@@ -24,14 +24,16 @@ public final class ChunkReader: Sendable {
     /// - Parameters:
     ///   - root: the tree `state` was scanned from.
     ///   - state: the latest scan; a chunk only an earlier one knew may be gone from the tree.
-    public init(root: String, state: ScanState) throws(WorkspaceError) {
+    ///   - wanted: serves no other chunks than these; nil for all.
+    public init(root: String, state: ScanState, wanted: Set<ChunkID>? = nil) throws(WorkspaceError) {
         var paths: [PathBytes] = []
         var places: [ChunkID: Place] = [:]
         for file in state.files.values {
             var offset: Int64 = 0
             for (id, length) in zip(file.chunks, file.lengths) {
+                defer { offset += Int64(length) }
+                if let wanted, !wanted.contains(id) { continue }
                 places[id] = Place(file: Int32(paths.count), length: length, offset: offset)
-                offset += Int64(length)
             }
             paths.append(file.path)
         }
@@ -42,6 +44,9 @@ public final class ChunkReader: Sendable {
 
     /// Whether the scan met this chunk.
     public func has(_ id: ChunkID) -> Bool { places[id] != nil }
+
+    /// Bytes of a chunk the scan met.
+    func length(of id: ChunkID) -> Int? { places[id].map { Int($0.length) } }
 
     /// Reads a chunk and hashes it again.
     ///

@@ -127,10 +127,12 @@ public final class ChunkStore: Sendable {
     }
 
     /// The chunks a manifest needs and the store does not hold, each once, in the order of the manifest.
-    public func missing(from manifest: Manifest) -> [ChunkID] {
+    public func missing(from manifest: Manifest) -> [ChunkID] { missing(from: manifest.entries) }
+
+    func missing(from entries: [WorkspaceEntry]) -> [ChunkID] {
         var asked: Set<ChunkID> = []
         var missing: [ChunkID] = []
-        for entry in manifest.entries {
+        for entry in entries {
             for id in entry.chunks where asked.insert(id).inserted && !has(id) { missing.append(id) }
         }
         return missing

@@ -53,6 +53,13 @@ public struct WorkspaceRestorer: Sendable {
     ) throws(WorkspaceError) {
         try old.validate(limits)
         try new.validate(limits)
+        try updateValidated(folder, from: old, to: new, from: store)
+    }
+
+    /// As ``update(_:from:to:from:)``, for manifests that were validated just now, with the same limits.
+    func updateValidated(
+        _ folder: String, from old: Manifest, to new: Manifest, from store: ChunkStore
+    ) throws(WorkspaceError) {
         let root = try Descriptor.folder(folder)
         let plan = TreePlan(from: old, to: new)
         let needed = plan.addedBytes
@@ -85,7 +92,7 @@ public struct WorkspaceRestorer: Sendable {
         _ root: ChunkID, of folder: String, previous: ScanState? = nil
     ) throws(WorkspaceError) -> ScanState {
         // Nobody else writes here, so a live scan is as exact as a frozen one, and its state can be used again.
-        let (manifest, state) = try WorkspaceScanner(root: folder, limits: limits).scan(previous: previous, mode: .live)
+        let (manifest, state) = try WorkspaceScanner(root: folder, limits: limits).scanUnchecked(previous: previous, mode: .live)
         guard manifest.root == root else { throw .rootMismatch(expected: root, found: manifest.root) }
         return state
     }

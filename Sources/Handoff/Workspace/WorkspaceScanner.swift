@@ -36,6 +36,15 @@ public struct WorkspaceScanner: Sendable {
     public func scan(
         previous: ScanState? = nil, mode: Mode
     ) throws(WorkspaceError) -> (manifest: Manifest, state: ScanState) {
+        let (manifest, state) = try scanUnchecked(previous: previous, mode: mode)
+        try manifest.validateEntries(limits)
+        return (manifest, state)
+    }
+
+    /// As ``scan(previous:mode:)``, for a tree whose root will be compared with one of a valid manifest.
+    func scanUnchecked(
+        previous: ScanState?, mode: Mode
+    ) throws(WorkspaceError) -> (manifest: Manifest, state: ScanState) {
         let folder = try Descriptor.folder(root)
         var walk = TreeWalk(mode: mode, limits: limits)
         try walk.visit(folder, path: [], depth: 1)
@@ -43,9 +52,7 @@ public struct WorkspaceScanner: Sendable {
         let trustsTimes = mode == .live || Self.stampsAreComplete(folder)
         let state = try hash(
             walk.files, in: folder, onDevice: device, known: trustsTimes ? previous : nil, mode: mode)
-        let manifest = Manifest(entries: entries(of: walk, state))
-        try manifest.validateEntries(limits)
-        return (manifest, state)
+        return (Manifest(entries: entries(of: walk, state)), state)
     }
 
     /// Hashes what is not known, spread over threads by turns.

@@ -38,9 +38,14 @@ public struct HandoffProgress: Codable, Sendable, Equatable {
     public var workspaceBytes: Int
     /// Bytes of chunks that crossed the mesh; what the target had already does not count.
     public var movedBytes: Int
+    /// Looks at the workspace so far; each begins a round of copying. Nil before the first.
+    public var round: Int?
+    /// Bytes of chunks that the present round has to send, as far as they are known, and those it has sent.
+    public var roundBytes: Int?
+    public var roundMovedBytes: Int?
     /// Time without an answering agent: from the first held request to the gate's release, in milliseconds.
     public var freezeMilliseconds: Double?
-    /// Where that time went, in milliseconds, by step.
+    /// Where that time went, in milliseconds, by step; `taker.…` are parts of `prove` and `start` as the taker tells.
     public var freezeSteps: [String: Double]?
     /// The agent's own digest of its state when it was frozen, and when it was started at the target.
     public var digestBefore: String?

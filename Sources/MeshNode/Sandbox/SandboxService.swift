@@ -241,8 +241,10 @@ public actor SandboxService {
 
     /// Stores an agent's key and gateway token, and writes the token's file for clients.
     public func keepSecrets(of name: String, seed: [UInt8], token: String) async throws {
-        try await store.putSecret(seed, name: Self.seedName(name))
-        try await store.putSecret(Array(token.utf8), name: Self.tokenName(name))
+        // They share a commit.
+        async let key: Void = store.putSecret(seed, name: Self.seedName(name))
+        async let word: Void = store.putSecret(Array(token.utf8), name: Self.tokenName(name))
+        _ = try await (key, word)
         try AtomicFile.write(Array((token + "\n").utf8), to: tokenFile(name))
     }
 

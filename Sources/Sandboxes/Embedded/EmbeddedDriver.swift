@@ -110,7 +110,7 @@ public final class EmbeddedDriver: SandboxDriver {
         let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
         defer { table.finish(name) }
         guard entry.standby == nil else { return }
-        let standby = try await standby(launch(entry.spec))
+        let standby = try await standby(launch(entry.spec), loaded: entry.spec.knowsStandby)
         table.change(name) { $0.standby = standby }
     }
 
@@ -125,7 +125,7 @@ public final class EmbeddedDriver: SandboxDriver {
             standby = nil
         }
         let ready: Launch.Standby
-        if let standby { ready = standby } else { ready = try await self.standby(launch) }
+        if let standby { ready = standby } else { ready = try await self.standby(launch, loaded: false) }
         try ready.startAgent(launch)
         table.change(name) {
             $0.running = ready.running
@@ -142,10 +142,10 @@ public final class EmbeddedDriver: SandboxDriver {
             karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(rootTag)")
     }
 
-    private func standby(_ launch: Launch) async throws(SandboxError) -> Launch.Standby {
+    private func standby(_ launch: Launch, loaded: Bool) async throws(SandboxError) -> Launch.Standby {
         try await withCheckedContinuation { continuation in
             queue.async {
-                continuation.resume(returning: Result { () throws(SandboxError) in try launch.prepare() })
+                continuation.resume(returning: Result { () throws(SandboxError) in try launch.prepare(loaded: loaded) })
             }
         }.get()
     }

@@ -30,7 +30,8 @@ struct Launch {
         /// Says the word; the descriptors are the caller's, or closed when this throws.
         func startAgent(_ launch: Launch) throws(SandboxError) {
             defer { close(talk) }
-            guard send(talk, "s", 1, Int32(MSG_NOSIGNAL)) == 1 else {
+            var word = SandboxInit.Word.start
+            guard send(talk, &word, 1, Int32(MSG_NOSIGNAL)) == 1 else {
                 close(socket)
                 throw launch.failure()
             }
@@ -45,7 +46,9 @@ struct Launch {
     }
 
     /// Brings the sandbox to the point where its agent can start.
-    func prepare() throws(SandboxError) -> Standby {
+    ///
+    /// - Parameter loaded: the agent knows standby, and is started to wait.
+    func prepare(loaded: Bool) throws(SandboxError) -> Standby {
         try prepareFolders()
         let groups = ControlGroups.make(name: groupName, limits: spec.limits)
         do throws(SandboxError) {
@@ -56,7 +59,7 @@ struct Launch {
                 guard let running = RunningSandbox(record: record, folders: folders, isChild: true) else {
                     throw failure()
                 }
-                return Standby(running: running, socket: try introduce(talk), talk: talk)
+                return Standby(running: running, socket: try introduce(talk, loaded: loaded), talk: talk)
             } catch {
                 close(talk)
                 // A process that is gone explains itself better than the call that missed it.
@@ -74,14 +77,21 @@ struct Launch {
 
     /// The first byte and the answer to it. The socket is opened before the agent runs, because afterwards its
     /// path is the agent's to change.
-    private func introduce(_ talk: Int32) throws(SandboxError) -> Int32 {
+    private func introduce(_ talk: Int32, loaded: Bool) throws(SandboxError) -> Int32 {
         var patience = timeval(tv_sec: Self.patience, tv_usec: 0)
         setsockopt(talk, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var byte: UInt8 = 0
-        guard send(talk, "g", 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
+        var word = SandboxInit.Word.go
+        guard send(talk, &word, 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
             throw failure()
         }
-        return try Self.openSocket(folders)
+        let socket = try Self.openSocket(folders)
+        if loaded {
+            // An agent that cannot be loaded shows when it is to start.
+            word = SandboxInit.Word.load
+            _ = send(talk, &word, 1, Int32(MSG_NOSIGNAL))
+        }
+        return socket
     }
 
     /// Opens the socket itself, never what a link at its path leads to.

@@ -26,9 +26,29 @@ public enum SandboxInit {
         awaitNode(talk)
         carryGateway()
         guard send(talk, "r", 1, Int32(MSG_NOSIGNAL)) == 1 else { failWithoutNode() }
-        awaitNode(talk)
+        let agent: Agent
+        if awaitNode(talk) == Word.load {
+            let (loaded, word) = load(invocation)
+            awaitNode(talk)
+            var byte = Word.start
+            _ = write(word, &byte, 1)
+            close(word)
+            agent = loaded
+        } else {
+            agent = startAgent(invocation, standby: nil)
+        }
         close(talk)
-        supervise(invocation, signals)
+        supervise(agent, signals)
+    }
+
+    /// What the node says, one byte each.
+    enum Word {
+        /// Carry the gateway's socket.
+        static let go = UInt8(ascii: "g")
+        /// Start an agent that knows standby; it waits for ``start``.
+        static let load = UInt8(ascii: "l")
+        /// The workspace is whole: the agent begins.
+        static let start = UInt8(ascii: "s")
     }
 
     /// The end of every failing path; `status` 125 and up as shells use them.
@@ -48,13 +68,14 @@ public enum SandboxInit {
 
     /// Waits for the node's word. If the node dies before, the socket ends, and so does a sandbox nobody
     /// would know of.
-    private static func awaitNode(_ talk: Int32) {
+    @discardableResult
+    private static func awaitNode(_ talk: Int32) -> UInt8 {
         var byte: UInt8 = 0
         while true {
             let count = recv(talk, &byte, 1, 0)
             if count < 0 && errno == EINTR { continue }
             guard count == 1 else { failWithoutNode() }
-            return
+            return byte
         }
     }
 
@@ -78,40 +99,67 @@ public enum SandboxInit {
     /// Kept for the life of the process. Safe: written once, before `ready` is signalled, and never read.
     private nonisolated(unsafe) static var forwarder: StreamForwarder?
 
-    private static func supervise(_ invocation: Invocation, _ signals: sigset_t) -> Never {
+    /// The agent's process, and what tells that all it printed is in its log.
+    private struct Agent: Sendable {
+        let pid: pid_t
+        let drained = DispatchSemaphore(value: 0)
+    }
+
+    /// Starts an agent that waits on a pipe for its word.
+    ///
+    /// - Returns: the agent and the end of the pipe to write to.
+    private static func load(_ invocation: Invocation) -> (Agent, word: Int32) {
+        do {
+            let pipe = try LinuxCalls.makePipe()
+            defer { close(pipe.read) }
+            return (startAgent(invocation, standby: pipe.read), pipe.write)
+        } catch { fail("\(error)", status: 126) }
+    }
+
+    /// - Parameter standby: where the agent reads the word to begin, for one that knows how.
+    private static func startAgent(_ invocation: Invocation, standby: Int32?) -> Agent {
         let output = RotatingLog(
             current: BubblewrapArguments.Descriptor.agentLog.rawValue,
             previous: BubblewrapArguments.Descriptor.rotatedAgentLog.rawValue)
-        let agent: pid_t
-        let drained = DispatchSemaphore(value: 0)
         do {
             let pipe = try LinuxCalls.makePipe()
-            agent = try Spawn.start(
-                [SandboxLayout.kars]
-                    + arguments(bounds: invocation.bounds, command: invocation.command).inserting("--exec", at: 1),
-                environment: currentEnvironment(), descriptors: [STDIN_FILENO, pipe.write, pipe.write])
+            var environment = currentEnvironment()
+            var descriptors = [STDIN_FILENO, pipe.write, pipe.write]
+            if let standby {
+                environment[SandboxLayout.standbyVariable] = "\(descriptors.count)"
+                descriptors.append(standby)
+            }
+            let agent = Agent(
+                pid: try Spawn.start(
+                    [SandboxLayout.kars]
+                        + arguments(bounds: invocation.bounds, command: invocation.command)
+                        .inserting("--exec", at: 1),
+                    environment: environment, descriptors: descriptors))
             close(pipe.write)
             DispatchQueue(label: "kars.sandbox.log").async {
                 output.copy(from: pipe.read)
-                drained.signal()
+                agent.drained.signal()
             }
+            return agent
         } catch { fail("\(error)", status: 126) }
+    }
 
+    private static func supervise(_ agent: Agent, _ signals: sigset_t) -> Never {
         var waited = signals
         while true {
             var number: Int32 = 0
             guard sigwait(&waited, &number) == 0 else { continue }
             guard number == SIGCHLD else {
-                kill(agent, number)
+                kill(agent.pid, number)
                 continue
             }
             var status: Int32 = 0
             while true {
                 let pid = waitpid(-1, &status, WNOHANG)
                 guard pid > 0 else { break }
-                guard pid == agent else { continue }
+                guard pid == agent.pid else { continue }
                 // A process the agent left behind may hold the pipe open: its output is not waited for.
-                _ = drained.wait(timeout: .now() + .milliseconds(200))
+                _ = agent.drained.wait(timeout: .now() + .milliseconds(200))
                 _exit(Spawn.exitStatus(status))
             }
         }

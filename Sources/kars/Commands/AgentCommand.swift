@@ -35,7 +35,8 @@ extension Command {
         }
         let configuration = AgentConfiguration(
             listen: endpoint,
-            workspace: absolutePath(invocation.value("workspace") ?? AgentConfiguration.defaultWorkspace))
+            workspace: absolutePath(invocation.value("workspace") ?? AgentConfiguration.defaultWorkspace),
+            standby: ProcessEnvironment.current()[Standby.variable].flatMap { Int32($0) })
         try await ServiceRunner.run("agent", invocation) { given in
             let service = try ReferenceAgentService(configuration: configuration, logger: given.logger)
             let place = try await service.start()
