@@ -13,6 +13,7 @@ enum KarsProgram {
         commands: [
             .dev, .destroy,
             .list, .status, .logs,
+            .credentials, .config,
             .handoff, .pair, .mesh,
             .completion, .manual, .reference,
             .relay, .registry, .node, .agent,
@@ -25,7 +26,7 @@ enum KarsProgram {
         later: [
             "up", "add", "push", "convert", "migrate",
             "operator", "connect", "inspect", "audit", "attest",
-            "credentials", "config", "model", "policy", "egress",
+            "model", "policy", "egress",
             "trace", "eval",
             "a2a", "a2a-agent", "toolpolicy", "tp", "inferencepolicy", "ip", "mcp", "memory",
             "router",
