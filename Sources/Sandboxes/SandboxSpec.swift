@@ -31,16 +31,19 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     /// Added to the variables of runtime contract v1, and stronger than them.
     public var environment: [String: String]
     public var limits: Limits
+    /// What the operator chose for the agent; nil in records of versions that had no choice.
+    public var settings: AgentSettings?
 
     public init(
         name: String, runtimeKind: String = "byo", command: [String] = SandboxLayout.referenceAgent,
-        environment: [String: String] = [:], limits: Limits = Limits()
+        environment: [String: String] = [:], limits: Limits = Limits(), settings: AgentSettings? = nil
     ) {
         self.name = name
         self.runtimeKind = runtimeKind
         self.command = command
         self.environment = environment
         self.limits = limits
+        self.settings = settings
     }
 
     static func isName(_ name: String) -> Bool {
@@ -65,6 +68,9 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
         }
         for variable in environment.keys where !Self.isVariable(variable) {
             throw .invalidSpec(reason: "the sandbox \(name) has a variable with an invalid name")
+        }
+        if let problem = settings?.problem {
+            throw .invalidSpec(reason: "the sandbox \(name) has \(problem)")
         }
         let numbers = [
             limits.memoryBytes, limits.pids, limits.cpuPercent, limits.openFiles, limits.temporaryBytes,

@@ -1,4 +1,5 @@
 import Foundation
+import Sandboxes
 import TestSupport
 import Testing
 
@@ -14,9 +15,9 @@ struct SandboxCommandTests {
         #expect(output.status == 0)
         #expect(
             output.out == """
-                NAME   RUNTIME   STATUS      HOME     EPOCH
-                ann    byo       running     laptop   1
-                zed    byo       offloaded   laptop   2
+                NAME   RUNTIME   STATUS      MODEL   HOME     EPOCH
+                ann    byo       running     -       laptop   1
+                zed    byo       offloaded   -       laptop   2
 
                 """)
         #expect(output.err == "")
@@ -35,6 +36,22 @@ struct SandboxCommandTests {
         }
         #expect(keys.contains("gatewayURL"))
         #expect(keys.dropLast().allSatisfy { keys.contains($0) } && keys == keys.sorted())
+        await node.close()
+    }
+
+    @Test func statusShowsConditionsAndSettings() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) {
+            var sandbox = ScriptedNode.sandbox($0.sandboxName)
+            sandbox.settings = AgentSettings(model: "gpt-4.1", policy: "developer", skills: ["browser"])
+            sandbox.conditions = [SandboxCondition(type: "Ready", holds: false, reason: "it does not answer")]
+            return sandbox
+        }
+        let output = try await node.kars("status", "ann")
+        for line in ["Model:     gpt-4.1\n", "Policy:    developer\n", "Skills:    browser\n"] {
+            #expect(output.out.contains(line), "\(output.out)")
+        }
+        #expect(output.out.contains("CONDITION   HOLDS   WHY\nReady       no      it does not answer\n"))
         await node.close()
     }
 

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Sandboxes
 
 /// What a command shows of one sandbox.
 public struct SandboxSummary: Codable, Sendable, Equatable {
@@ -22,11 +23,15 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
     public var tokenFile: String?
     /// Limits that the driver could apply, such as `pids`.
     public var limits: [String]
+    /// What the operator chose for the agent.
+    public var settings: AgentSettings?
+    /// What holds of the sandbox right now; only ``SandboxStatus`` looks.
+    public var conditions: [SandboxCondition]?
 
     public init(
         name: String, runtime: String, status: String, driver: String, did: String, home: String,
         homeDID: String, epoch: Int, createdAt: Date, gatewayURL: String?, tokenFile: String?,
-        limits: [String]
+        limits: [String], settings: AgentSettings? = nil
     ) {
         self.name = name
         self.runtime = runtime
@@ -40,6 +45,22 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
         self.gatewayURL = gatewayURL
         self.tokenFile = tokenFile
         self.limits = limits
+        self.settings = settings
+    }
+}
+
+/// One thing that holds of a sandbox, or does not.
+public struct SandboxCondition: Codable, Sendable, Equatable {
+    /// Such as `Ready`.
+    public var type: String
+    public var holds: Bool
+    /// Why, in one sentence.
+    public var reason: String
+
+    public init(type: String, holds: Bool, reason: String) {
+        self.type = type
+        self.holds = holds
+        self.reason = reason
     }
 }
 
@@ -52,12 +73,29 @@ public struct CreateSandbox: PeerOperation {
     public var sandboxName: String
     /// A folder of this machine whose content becomes the start of the workspace; absolute.
     public var workspace: String?
+    /// The runtime as on the command line; nil for the reference agent.
+    public var runtime: String?
+    public var settings: AgentSettings?
 
-    public init(sandboxName: String, workspace: String? = nil) {
+    public init(
+        sandboxName: String, workspace: String? = nil, runtime: String? = nil, settings: AgentSettings? = nil
+    ) {
         self.sandboxName = sandboxName
         self.workspace = workspace
+        self.runtime = runtime
+        self.settings = settings
     }
 
+    public typealias Answer = SandboxSummary
+}
+
+/// Starts the agent of a sandbox that stopped; one that runs stays as it is (a second `kars dev`).
+public struct StartSandbox: PeerOperation {
+    public static let name = "sandbox.start"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 60
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
     public typealias Answer = SandboxSummary
 }
 

@@ -103,7 +103,9 @@ public actor SandboxService {
 
     public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
         let name = request.sandboxName
-        let spec = SandboxSpec(name: name)
+        var spec = SandboxSpec(name: name, settings: request.settings)
+        spec.environment = request.settings?.variables ?? [:]
+        if let runtime = request.runtime { spec.runtimeKind = runtime }
         do { try spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
         guard records[name] == nil else {
             throw OperationFailure(
@@ -141,6 +143,25 @@ public actor SandboxService {
         door.open(name, token: token, route: .local(socket: try driver.gatewaySocket(of: name)))
         logger.info("sandbox created", ["sandbox": name, "agent": agent.did])
         return summary(of: record)
+    }
+
+    public func start(_ name: String) async throws -> SandboxSummary {
+        let record = try record(name)
+        guard record.home.key == identity.publicKey else {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(record.homeName)", hint: "bring it home with 'kars handoff \(name) --to local'")
+        }
+        return try await exclusively(name) {
+            // A frozen agent is being moved or waits for its operator.
+            if case .frozen = try driver.state(of: name) {
+                throw OperationFailure(.conflict, "\(name) is frozen", hint: "'kars handoff \(name) --status' shows its move")
+            }
+            do { try await run(name) } catch {
+                throw OperationFailure(wrapping: error, doing: "cannot start the sandbox \(name)")
+            }
+            door.open(name, token: try await token(of: name), route: .local(socket: try driver.gatewaySocket(of: name)))
+            return summary(of: record)
+        }
     }
 
     private func undoCreate(_ name: String, _ agent: Identity) async {
@@ -186,7 +207,12 @@ public actor SandboxService {
         records.values.sorted { $0.name < $1.name }.map { summary(of: $0) }
     }
 
-    public func status(_ name: String) throws -> SandboxSummary { summary(of: try record(name)) }
+    public func status(_ name: String) async throws -> SandboxSummary {
+        let record = try record(name)
+        var summary = summary(of: record)
+        summary.conditions = await conditions(of: record, summary)
+        return summary
+    }
 
     public func logs(_ request: SandboxLogs) throws -> SandboxLogs.Answer {
         _ = try record(request.sandboxName)
@@ -278,7 +304,7 @@ public actor SandboxService {
         running.set(records.values.count { $0.home.key == identity.publicKey })
     }
 
-    private func summary(of record: SandboxRecord) -> SandboxSummary {
+    func summary(of record: SandboxRecord) -> SandboxSummary {
         let isHome = record.home.key == identity.publicKey
         var status = "offloaded"
         if isHome {
@@ -294,6 +320,7 @@ public actor SandboxService {
             did: record.agent.text, home: isHome ? peerName : record.homeName, homeDID: record.home.did.text,
             epoch: record.epoch, createdAt: record.createdAt,
             gatewayURL: gatewayURL.isEmpty ? nil : "\(gatewayURL)/agents/\(record.name)",
-            tokenFile: tokenFile(record.name), limits: confinement.groupLimits + confinement.processLimits)
+            tokenFile: tokenFile(record.name), limits: confinement.groupLimits + confinement.processLimits,
+            settings: record.spec.settings)
     }
 }
