@@ -245,6 +245,7 @@ public final class NodeService: Sendable {
     private func registerOperations() {
         let (sandboxes, pairings) = (sandboxes, pairings)
         table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
+        table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
         table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }
         table.register(ListSandboxes.self) { _, _ in await sandboxes.list() }
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }

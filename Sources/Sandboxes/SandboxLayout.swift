@@ -8,6 +8,9 @@ public enum SandboxLayout {
     /// Where the agent's gateway listens (runtime contract v1).
     public static let gateway = "127.0.0.1:18789"
 
+    /// The folder of the agent's credentials: files named like variables, readable by the agent alone.
+    public static let credentials = "/run/secrets"
+
     static let run = "/run/kars"
     static let socketName = "gateway.sock"
     static let user = "sandbox"

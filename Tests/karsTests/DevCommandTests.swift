@@ -31,7 +31,7 @@ struct DevCommandTests {
     @Test(.enabled(if: SandboxSupport.isThere, "bubblewrap makes no sandboxes here"))
     func theFirstRunStartsWhatIsMissingAndTheSecondAttaches() async throws {
         do {
-            let first = try await kars("dev", "--model", "gpt-4.1", "--skills", "browser")
+            let first = try await kars("dev", "--model", "gpt-4.1", "--skills", "browser", "--slack-token", "xoxb-1")
             #expect(first.status == 0, "\(first.err)")
             #expect(first.out.contains("dev-agent is running\n"))
             #expect(first.err == "")  // progress is for terminals
@@ -46,12 +46,26 @@ struct DevCommandTests {
             #expect(other.err.contains("exists, and its model is gpt-4.1"))
             let status = try await kars("status", "dev-agent", "-o", "json")
             #expect(status.out.contains(#""model" : "gpt-4.1""#) && status.out.contains(#""browser""#))
+            try await changeCredentials()
             try await stopAndComeBack(services)
         } catch {
             await sweep()
             throw error
         }
         await sweep()
+    }
+
+    /// The agent is started anew with them, and keeps its conversation.
+    private func changeCredentials() async throws {
+        #expect(try await kars("status", "dev-agent").out.contains("Credentials:  SLACK_BOT_TOKEN\n"))
+        let files = home.file("node/sandboxes/dev-agent/run.json")
+        let before = try String(contentsOfFile: files, encoding: .utf8)
+        let updated = try await kars("credentials", "update", "dev-agent", "--slack-token", "xoxb-2", "--exa-api-key", "e")
+        #expect(updated.out == "updated EXA_API_KEY, SLACK_BOT_TOKEN of dev-agent and started it anew\n", "\(updated.err)")
+        #expect(try String(contentsOfFile: files, encoding: .utf8) != before)
+        let status = try await kars("status", "dev-agent").out
+        #expect(status.contains("Credentials:  EXA_API_KEY, SLACK_BOT_TOKEN\n"))
+        #expect(status.contains("Ready            yes"), "\(status)")
     }
 
     private func stopAndComeBack(_ services: [ServiceRecord]) async throws {
@@ -119,6 +133,51 @@ struct DevCommandTests {
         node.on(StartSandbox.self) { ScriptedNode.sandbox($0.sandboxName) }
         let output = try await node.kars("dev")
         #expect(output.out.contains("dev-agent was stopped and is running again"))
+        await node.close()
+    }
+
+    @Test func credentialsOfTheChannelsAndKeysGoToTheNode() async throws {
+        let node = try await ScriptedNode()
+        node.on(CreateSandbox.self) { ScriptedNode.sandbox($0.sandboxName) }
+        for (key, value) in [
+            ("telegram-token.cloud", "bot42:cloud"), ("telegram-token", "41:plain"), ("slack-token", "xoxb"),
+            ("exa-api-key", "exa"), ("azure-openai-key", "the-providers"),
+        ] { #expect(try await node.kars("credentials", "set", key, value).status == 0) }
+        #expect(try await node.kars("dev", "--channels", "telegram,whatsapp", "--brave-api-key", "brave").status == 0)
+        #expect(try await node.kars("dev", "--channels", "telegram.cloud", "--discord-token", "dis").status == 0)
+        let requests = node.requests(CreateSandbox.self)
+        func given(_ index: Int) -> [String: String] {
+            (requests[index].credentials ?? [:]).mapValues { String(decoding: $0.bytes, as: UTF8.self) }
+        }
+        // The token of a channel that is not open stays here, and so does the provider's.
+        #expect(given(0) == ["TELEGRAM_BOT_TOKEN": "41:plain", "EXA_API_KEY": "exa", "BRAVE_API_KEY": "brave"])
+        #expect(requests[0].settings?.channels == ["telegram", "whatsapp"])
+        #expect(given(1) == ["TELEGRAM_BOT_TOKEN": "42:cloud", "DISCORD_BOT_TOKEN": "dis", "EXA_API_KEY": "exa"])
+        #expect(requests[1].settings?.channels == ["telegram", "discord"])
+        let missing = try await node.kars("dev", "--channels", "telegram.home")
+        #expect(missing.status == 2)
+        #expect(missing.err.contains("'kars credentials set telegram-token.home'"))
+        await node.close()
+    }
+
+    @Test func updatesNameOnlyWhatWasGivenOrIsStored() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) {
+            var sandbox = ScriptedNode.sandbox($0.sandboxName)
+            sandbox.credentials = ["SLACK_BOT_TOKEN"]
+            return sandbox
+        }
+        node.on(UpdateCredentials.self) { .init(names: $0.credentials.keys.sorted(), restarted: $0.restart) }
+        let given = try await node.kars("credentials", "update", "a", "--exa-api-key", "e", "--no-restart")
+        #expect(given.out == "updated EXA_API_KEY of a\n")
+        let nothing = try await node.kars("credentials", "update", "a")
+        #expect(nothing.status == 2)
+        #expect(nothing.err.contains("nothing stored is of a kind that a has"))
+        _ = try await node.kars("credentials", "set", "slack-token", "xoxb")
+        _ = try await node.kars("credentials", "set", "brave-api-key", "b")
+        let stored = try await node.kars("credentials", "update", "a")
+        #expect(stored.out == "updated SLACK_BOT_TOKEN of a and started it anew\n")
+        #expect(node.requests(UpdateCredentials.self).map(\.restart) == [false, true])
         await node.close()
     }
 

@@ -25,6 +25,8 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
     public var limits: [String]
     /// What the operator chose for the agent.
     public var settings: AgentSettings?
+    /// Names of the credentials the agent has as files; only ``SandboxStatus`` looks.
+    public var credentials: [String]?
     /// What holds of the sandbox right now; only ``SandboxStatus`` looks.
     public var conditions: [SandboxCondition]?
 
@@ -76,17 +78,50 @@ public struct CreateSandbox: PeerOperation {
     /// The runtime as on the command line; nil for the reference agent.
     public var runtime: String?
     public var settings: AgentSettings?
+    /// What the agent gets as files: variable and value.
+    public var credentials: [String: WireBytes]?
 
     public init(
-        sandboxName: String, workspace: String? = nil, runtime: String? = nil, settings: AgentSettings? = nil
+        sandboxName: String, workspace: String? = nil, runtime: String? = nil, settings: AgentSettings? = nil,
+        credentials: [String: WireBytes]? = nil
     ) {
         self.sandboxName = sandboxName
         self.workspace = workspace
         self.runtime = runtime
         self.settings = settings
+        self.credentials = credentials
     }
 
     public typealias Answer = SandboxSummary
+}
+
+/// Changes the credentials of an agent (`kars credentials update`); those that are not named stay as they are.
+public struct UpdateCredentials: PeerOperation {
+    public static let name = "sandbox.credentials"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 60
+
+    public var sandboxName: String
+    /// Variable and value.
+    public var credentials: [String: WireBytes]
+    /// Whether the agent is started anew, for one that reads them only at its start.
+    public var restart: Bool
+
+    public init(sandboxName: String, credentials: [String: WireBytes], restart: Bool) {
+        self.sandboxName = sandboxName
+        self.credentials = credentials
+        self.restart = restart
+    }
+
+    public struct Answer: Codable, Sendable {
+        /// Names of all credentials the agent has now.
+        public let names: [String]
+        public let restarted: Bool
+        public init(names: [String], restarted: Bool) {
+            self.names = names
+            self.restarted = restarted
+        }
+    }
 }
 
 /// Starts the agent of a sandbox that stopped; one that runs stays as it is (a second `kars dev`).

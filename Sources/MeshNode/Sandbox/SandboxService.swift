@@ -94,7 +94,9 @@ public actor SandboxService {
         switch try driver.state(of: name) {
         case .frozen: try await driver.thaw(name)
         case .running: break
-        case .created, .stopped: try await driver.start(name)
+        case .created, .stopped:
+            try await giveCredentials(to: name)
+            try await driver.start(name)
         }
         try await driver.waitUntilReady(name, within: Self.readyTime)
     }
@@ -115,6 +117,7 @@ public actor SandboxService {
         return try await exclusively(name) {
             let agent = Identity.generate()
             do {
+                try await keepCredentials(of: name, request.credentials ?? [:])
                 return try await make(spec, agent: agent, from: request.workspace)
             } catch {
                 await undoCreate(name, agent)
@@ -210,6 +213,7 @@ public actor SandboxService {
     public func status(_ name: String) async throws -> SandboxSummary {
         let record = try record(name)
         var summary = summary(of: record)
+        summary.credentials = try await credentials(of: name).keys.sorted()
         summary.conditions = await conditions(of: record, summary)
         return summary
     }
@@ -278,6 +282,7 @@ public actor SandboxService {
     private func forgetSecrets(of name: String) async throws {
         try await store.removeSecret(Self.seedName(name))
         try await store.removeSecret(Self.tokenName(name))
+        try await store.removeSecret(Self.credentialsName(name))
         unlink(tokenFile(name))
     }
 
@@ -294,7 +299,7 @@ public actor SandboxService {
 
     public func endChange(of name: String) { busy.remove(name) }
 
-    private func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
+    func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
         try beginChange(of: name)
         defer { endChange(of: name) }
         return try await body()

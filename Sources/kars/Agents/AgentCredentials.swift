@@ -10,9 +10,6 @@ struct AgentCredentials {
     /// The channels that are open with them, in the order of the contract.
     private(set) var channels: [String] = []
 
-    /// Whether the command line asked for any, beside those that are stored.
-    private(set) var isAsked = false
-
     /// Resolves each in this order: the option, the stored one, the first stored with a label, and for an enabled
     /// channel the variable of the command's own environment (behaviours §1).
     ///
@@ -23,7 +20,6 @@ struct AgentCredentials {
             if let channel = known.channel, labels[channel] == nil { labels[channel] = .some(nil) }
         }
         channels = KnownSecret.Channel.allCases.filter { labels[$0] != nil }.map(\.rawValue)
-        isAsked = !labels.isEmpty || KnownSecret.forAgents.contains { invocation.isGiven($0.key) }
         let store = try CredentialAccess.load(invocation)
         for known in KnownSecret.forAgents {
             if let channel = known.channel, labels[channel] == nil { continue }

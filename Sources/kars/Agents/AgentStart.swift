@@ -53,6 +53,12 @@ struct AgentStart: Sendable {
         if invocation.isGiven("skills"), wanted?.skills != found?.skills {
             return "its skills are \(found?.skills.joined(separator: ",") ?? "not set")"
         }
+        let isNew = { (name: String) in !(sandbox.credentials ?? []).contains(name) }
+        if let names = request.credentials?.keys.filter(isNew).sorted(), let first = names.first,
+            let known = KnownSecret.forAgents.first(where: { $0.variable == first }), invocation.isGiven(known.key)
+        {
+            return "it has no \(known.key); 'kars credentials update \(sandbox.name)' gives it one"
+        }
         return nil
     }
 

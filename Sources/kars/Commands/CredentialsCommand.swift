@@ -13,13 +13,13 @@ extension Command {
             They lie in secrets.json of the home folder, sealed with the key that seals the peer's identity. An \
             agent gets those it was started with, as files; the provider's it never gets.
             """,
-        subcommands: [.credentialsSet, .credentialsList, .credentialsRemove],
+        subcommands: [.credentialsSet, .credentialsList, .credentialsRemove, .credentialsUpdate],
         examples: [
             Example("kars credentials", "Be asked for everything"),
             Example("kars credentials set telegram-token", "Store one, typed unseen"),
             Example("kars credentials list", "See what is stored, masked"),
         ],
-        environment: [KarsHome.variable], group: "Configuration", later: ["update"]
+        environment: [KarsHome.variable], group: "Configuration"
     ) { invocation in
         guard Console.isInteractive else {
             throw UsageError.refused(

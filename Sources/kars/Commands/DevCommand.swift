@@ -54,9 +54,6 @@ extension Command {
         try Unsupported.refuse(notInDev, invocation)
         let mesh = try MeshChoice.read(invocation)
         let credentials = try AgentCredentials(invocation)
-        guard credentials.values.isEmpty || !credentials.isAsked else {
-            throw UsageError.refused("sandboxes take no credentials yet, so channels and keys cannot work in this version")
-        }
         let configuration = try await FirstRun.configuration(invocation)
         let settings = AgentSettings(
             model: invocation.value("model") ?? configuration?.effectiveModel,
@@ -66,7 +63,8 @@ extension Command {
         try await AgentStart(
             request: CreateSandbox(
                 sandboxName: invocation.value("name") ?? "dev-agent",
-                workspace: invocation.value("workspace").map(absolutePath), settings: settings)
+                workspace: invocation.value("workspace").map(absolutePath), settings: settings,
+                credentials: credentials.wire)
         ).run(invocation)
     }
 

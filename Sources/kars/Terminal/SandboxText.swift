@@ -30,6 +30,9 @@ enum SandboxText {
             if !settings.channels.isEmpty { rows.append(("Channels", settings.channels.joined(separator: ", "))) }
             if !settings.skills.isEmpty { rows.append(("Skills", settings.skills.joined(separator: ", "))) }
         }
+        if let names = sandbox.credentials, !names.isEmpty {
+            rows.append(("Credentials", names.joined(separator: ", ")))
+        }
         return kars.facts(rows) + conditions(sandbox.conditions ?? [])
     }
 
