@@ -247,7 +247,25 @@ public final class NodeService: Sendable {
         table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
         table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
         table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }
-        table.register(ListSandboxes.self) { _, _ in await sandboxes.list() }
+        let calls = self.calls
+        table.register(ListSandboxes.self) { request, _ in
+            request.askPeers == true ? await sandboxes.list(asking: calls) : await sandboxes.list()
+        }
+        table.register(DestroyElsewhere.self) { request, _ in
+            try await sandboxes.destroyElsewhere(request, asking: calls)
+            return Done()
+        }
+        table.register(ListGuests.self) { _, caller in
+            guard case .peer(let peer, _) = caller else { return [] }
+            return await sandboxes.guests(of: peer)
+        }
+        table.register(DestroyGuest.self) { request, caller in
+            guard case .peer(let peer, _) = caller else {
+                throw OperationFailure(.refused, "\(DestroyGuest.name) is for other peers")
+            }
+            try await sandboxes.destroyGuest(request.lineage, for: peer)
+            return Done()
+        }
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
         table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
         table.register(DestroySandbox.self) { request, _ in

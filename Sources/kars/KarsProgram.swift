@@ -11,7 +11,7 @@ enum KarsProgram {
             over.
             """,
         commands: [
-            .dev, .destroy,
+            .dev, .add, .destroy,
             .list, .status, .logs,
             .credentials, .config,
             .handoff, .pair, .mesh,
@@ -24,7 +24,7 @@ enum KarsProgram {
         ],
         environment: [KarsHome.variable],
         later: [
-            "up", "add", "push", "convert", "migrate",
+            "up", "push", "convert", "migrate",
             "operator", "connect", "inspect", "audit", "attest",
             "model", "policy", "egress",
             "trace", "eval",

@@ -40,6 +40,14 @@ struct DevCommandTests {
             #expect(second.status == 0, "\(second.err)")
             #expect(second.out.contains("dev-agent is running already\n"))
             #expect(try BackgroundServices.roles.map(record).map(\.pid) == services.map(\.pid))
+            // A runtime whose image this peer cannot run says so, and leaves nothing.
+            let claw = try await kars("add", "claw")
+            #expect(claw.status == 1)
+            #expect(claw.err.contains("the runtime openclaw needs the container image kars-sandbox:dev"))
+            let added = try await kars("add", "helper", "--runtime", "byo")
+            #expect(added.status == 0, "\(added.err)")
+            #expect(try await kars("list").out.split(separator: "\n").count == 3)
+            #expect(try await kars("destroy", "helper", "-y").status == 0)
             // What differs is not changed behind anybody's back.
             let other = try await kars("dev", "--model", "phi-4")
             #expect(other.status == 1)

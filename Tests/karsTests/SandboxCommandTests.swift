@@ -76,9 +76,53 @@ struct SandboxCommandTests {
         await node.close()
     }
 
+    @Test func listAsksPeersOnlyWhereAgentsLiveElsewhere() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListSandboxes.self) { request in
+            var away = ScriptedNode.sandbox("away", status: request.askPeers == true ? "running" : "offloaded")
+            away.home = "cloud"
+            away.driver = "kubernetes"
+            return [away, ScriptedNode.sandbox("ann")]
+        }
+        #expect(try await node.kars("list").out.contains("away   byo       running   -       cloud"))
+        let local = try await node.kars("list", "--docker-only").out
+        #expect(local.contains("ann") && !local.contains("away"))
+        let cluster = try await node.kars("list", "--aks-only").out
+        #expect(!cluster.contains("ann") && cluster.contains("away"))
+        #expect(node.requests(ListSandboxes.self).map(\.askPeers) == [nil, true, nil, nil, true])
+        await node.close()
+    }
+
+    @Test func destroyNamesWhatGoesAndGoesWhereItLives() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) {
+            var sandbox = ScriptedNode.sandbox($0.sandboxName, status: $0.sandboxName == "away" ? "offloaded" : "running")
+            if sandbox.status == "offloaded" { sandbox.home = "cloud" }
+            return sandbox
+        }
+        node.on(DestroySandbox.self) { _ in Done() }
+        node.on(DestroyElsewhere.self) { _ in Done() }
+        let asked = try BuiltProgram.onTerminal(["destroy", "ann"], home: node.home)
+        try await asked.answer("Destroy ann, which is running here, with its workspace, key and credentials? [y/N]", "no")
+        #expect(await asked.wait() == 1)
+        let both = try await node.kars("destroy", "away", "-y")
+        #expect(both.status == 1)
+        #expect(both.err.contains("'kars destroy away --cloud'") && both.err.contains("'kars destroy away --local'"))
+        #expect(try await node.kars("destroy", "ann", "--cloud", "-y").status == 1)
+        #expect(node.requests(DestroySandbox.self).isEmpty && node.requests(DestroyElsewhere.self).isEmpty)
+        #expect(try await node.kars("destroy", "away", "--cloud", "-y").out == "destroyed away\n")
+        #expect(try await node.kars("destroy", "away", "--local", "-y").out == "destroyed away\n")
+        #expect(try await node.kars("destroy", "ann", "--local", "-y").out == "destroyed ann\n")
+        #expect(try await node.kars("destroy", "--local", "--cloud", "-y").status == 2)
+        #expect(node.requests(DestroyElsewhere.self).map(\.sandboxName) == ["away"])
+        #expect(node.requests(DestroySandbox.self).map(\.dormantCopy) == [true, false])
+        await node.close()
+    }
+
     @Test func destroyTakesOneOrAll() async throws {
         let node = try await ScriptedNode()
         node.on(ListSandboxes.self) { _ in [ScriptedNode.sandbox("b"), ScriptedNode.sandbox("a")] }
+        node.on(SandboxStatus.self) { ScriptedNode.sandbox($0.sandboxName) }
         node.on(DestroySandbox.self) { _ in Done() }
         let refused = try await node.kars("destroy", "c")
         #expect(refused.status == 2)

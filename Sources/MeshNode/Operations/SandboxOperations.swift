@@ -73,6 +73,8 @@ public struct CreateSandbox: PeerOperation {
     public static let patience = 120
 
     public var sandboxName: String
+    /// The container image that the runtime needs; nil for the reference agent.
+    public var image: String?
     /// A folder of this machine whose content becomes the start of the workspace; absolute.
     public var workspace: String?
     /// The runtime as on the command line; nil for the reference agent.
@@ -82,12 +84,13 @@ public struct CreateSandbox: PeerOperation {
     public var credentials: [String: WireBytes]?
 
     public init(
-        sandboxName: String, workspace: String? = nil, runtime: String? = nil, settings: AgentSettings? = nil,
-        credentials: [String: WireBytes]? = nil
+        sandboxName: String, workspace: String? = nil, runtime: String? = nil, image: String? = nil,
+        settings: AgentSettings? = nil, credentials: [String: WireBytes]? = nil
     ) {
         self.sandboxName = sandboxName
         self.workspace = workspace
         self.runtime = runtime
+        self.image = image
         self.settings = settings
         self.credentials = credentials
     }
@@ -138,7 +141,9 @@ public struct StartSandbox: PeerOperation {
 public struct ListSandboxes: PeerOperation {
     public static let name = "sandbox.list"
     public static let access = OperationAccess.operatorOnly
-    public init() {}
+    /// Ask the peers where agents of this one live how they are.
+    public var askPeers: Bool?
+    public init(askPeers: Bool? = nil) { self.askPeers = askPeers }
     public typealias Answer = [SandboxSummary]
 }
 

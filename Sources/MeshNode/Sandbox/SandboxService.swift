@@ -24,7 +24,7 @@ public actor SandboxService {
     nonisolated let logger: Logger
     nonisolated let fill: WorkspaceFiller
     private let running: Gauge
-    private var records: [String: SandboxRecord] = [:]
+    private(set) var records: [String: SandboxRecord] = [:]
     private var busy: Set<String> = []
     private var gatewayURL = ""
 
@@ -105,6 +105,13 @@ public actor SandboxService {
 
     public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
         let name = request.sandboxName
+        if let image = request.image {
+            throw OperationFailure(
+                .refused,
+                "the runtime \(request.runtime ?? "byo") needs the container image \(image), and this peer runs "
+                    + "\(driver.kind) sandboxes, which take none",
+                hint: "'--runtime byo' without an image runs the reference agent")
+        }
         var spec = SandboxSpec(name: name, settings: request.settings)
         spec.environment = request.settings?.variables ?? [:]
         if let runtime = request.runtime { spec.runtimeKind = runtime }

@@ -11,7 +11,7 @@ struct AgentStart: Sendable {
             if Console.showsProgress { Console.complain("  starting the sandbox") }
             do {
                 let sandbox = try await node.call(request)
-                try report(sandbox, "is \(sandbox.status)", invocation)
+                try Self.report(sandbox, "is \(sandbox.status)", invocation)
             } catch let failure as OperationFailure where failure.code == .conflict {
                 // There is one of the name, or its name is busy: only the first can be attached to.
                 guard let sandbox = try? await node.call(SandboxStatus(sandboxName: request.sandboxName)) else {
@@ -31,9 +31,9 @@ struct AgentStart: Sendable {
         switch sandbox.status {
         case "stopped":
             let started = try await node.call(StartSandbox(sandboxName: sandbox.name))
-            try report(started, "was stopped and is \(started.status) again", invocation)
-        case "offloaded": try report(sandbox, "lives at \(PrintableText.escaped(sandbox.home))", invocation)
-        default: try report(sandbox, "is \(sandbox.status) already", invocation)
+            try Self.report(started, "was stopped and is \(started.status) again", invocation)
+        case "offloaded": try Self.report(sandbox, "lives at \(PrintableText.escaped(sandbox.home))", invocation)
+        default: try Self.report(sandbox, "is \(sandbox.status) already", invocation)
         }
     }
 
@@ -62,7 +62,7 @@ struct AgentStart: Sendable {
         return nil
     }
 
-    private func report(_ sandbox: SandboxSummary, _ state: String, _ invocation: Invocation) throws {
+    static func report(_ sandbox: SandboxSummary, _ state: String, _ invocation: Invocation) throws {
         try OutputFormat.print(sandbox, invocation) {
             var rows: [(String, String)] = []
             if let url = sandbox.gatewayURL { rows.append(("URL", url)) }

@@ -54,7 +54,8 @@ extension Command {
         try Unsupported.refuse(notInDev, invocation)
         let mesh = try MeshChoice.read(invocation)
         let credentials = try AgentCredentials(invocation)
-        let configuration = try await FirstRun.configuration(invocation)
+        let image = invocation.value("image")
+        let configuration = try await FirstRun.configuration(invocation, needsModel: image != nil)
         let settings = AgentSettings(
             model: invocation.value("model") ?? configuration?.effectiveModel,
             provider: configuration?.provider?.rawValue, policy: invocation.value("policy"),
@@ -63,19 +64,20 @@ extension Command {
         try await AgentStart(
             request: CreateSandbox(
                 sandboxName: invocation.value("name") ?? "dev-agent",
-                workspace: invocation.value("workspace").map(absolutePath), settings: settings,
+                workspace: invocation.value("workspace").map(absolutePath),
+                runtime: image == nil ? nil : AgentRuntime.openClaw.kind, image: image, settings: settings,
                 credentials: credentials.wire)
         ).run(invocation)
     }
 
-    private static let noImages = "sandboxes of container images are not wired in yet"
+    private static let noImages = "images are not built here yet"
     private static let noKind = "it needs kind and kars' Helm chart, which this version does not bring"
 
     private static let notInDev: [Unsupported] = [
         .value("target", "local-k8s", noKind),
         .given("cluster-name", noKind), .given("ephemeral", noKind), .given("no-mesh", noKind),
         .given("github-token", Unsupported.noRouter),
-        .given("image", noImages), .given("build", noImages), .given("build-base", noImages),
+        .given("build", noImages), .given("build-base", noImages),
         .given("base-image", noImages),
         .given("agt-repo", "relay and registry are kars' own and need no images to be built"),
         .given("agt-sdk-tarball", noImages),
