@@ -131,6 +131,7 @@ public final class NodeService: Sendable {
         let moving = try await handoffs.beginRecovery()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
+        let webUI = WebUI(gate: gate, sandboxes: sandboxes)
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
             http: { [self, health, gate] request in
@@ -143,6 +144,7 @@ public final class NodeService: Sendable {
                     later.headers["retry-after"] = "1"
                     return later
                 }
+                if let answer = webUI.answer(request) { return answer }
                 return await gate.handle(request)
             }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }

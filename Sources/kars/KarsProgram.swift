@@ -12,7 +12,7 @@ enum KarsProgram {
             """,
         commands: [
             .dev, .add, .destroy,
-            .list, .status, .logs,
+            .list, .status, .logs, .connect,
             .credentials, .config,
             .handoff, .pair, .mesh,
             .completion, .manual, .reference,
@@ -25,7 +25,7 @@ enum KarsProgram {
         environment: [KarsHome.variable],
         later: [
             "up", "push", "convert", "migrate",
-            "operator", "connect", "inspect", "audit", "attest",
+            "operator", "inspect", "audit", "attest",
             "model", "policy", "egress",
             "trace", "eval",
             "a2a", "a2a-agent", "toolpolicy", "tp", "inferencepolicy", "ip", "mcp", "memory",

@@ -217,6 +217,9 @@ public actor SandboxService {
         records.values.sorted { $0.name < $1.name }.map { summary(of: $0) }
     }
 
+    /// What is known of a sandbox without a look inside.
+    public func summary(of name: String) throws -> SandboxSummary { summary(of: try record(name)) }
+
     public func status(_ name: String) async throws -> SandboxSummary {
         let record = try record(name)
         var summary = summary(of: record)
