@@ -38,6 +38,8 @@ public protocol SandboxDriver: Sendable {
     func gatewaySocket(of name: String) throws(SandboxError) -> String
     /// The last lines the agent printed.
     func logs(of name: String, lines: Int) throws(SandboxError) -> String
+    /// A piece of one of its logs.
+    func readLog(of name: String, _ log: SandboxLog, from start: LogStart) throws(SandboxError) -> LogPart
     /// Waits until the sandbox has stopped, and returns the agent's status as in ``SandboxState/stopped(exit:)``.
     func waitForExit(of name: String) async throws(SandboxError) -> Int32?
 }

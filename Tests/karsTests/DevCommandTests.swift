@@ -66,11 +66,20 @@ struct DevCommandTests {
     /// The agent is started anew with them, and keeps its conversation.
     private func changeCredentials() async throws {
         #expect(try await kars("status", "dev-agent").out.contains("Credentials:  SLACK_BOT_TOKEN\n"))
+        // A log that is followed goes on over the new start, and ends with the reader.
+        let logs = try BuiltProgram.start(["logs", "dev-agent", "-f"], home: home, environment: ports)
+        try await waitUntil("the first start in the log") { logs.outputSoFar.contains("agent ready") }
+        defer { logs.signal(SIGKILL) }
         let files = home.file("node/sandboxes/dev-agent/run.json")
         let before = try String(contentsOfFile: files, encoding: .utf8)
         let updated = try await kars("credentials", "update", "dev-agent", "--slack-token", "xoxb-2", "--exa-api-key", "e")
         #expect(updated.out == "updated EXA_API_KEY, SLACK_BOT_TOKEN of dev-agent and started it anew\n", "\(updated.err)")
         #expect(try String(contentsOfFile: files, encoding: .utf8) != before)
+        try await waitUntil("the second start in the log") {
+            logs.outputSoFar.components(separatedBy: "agent ready").count == 3
+        }
+        let reply = try await BuiltProgram.run(["connect", "dev-agent"], home: home, environment: ports, input: "hi\n")
+        #expect(reply.out.hasPrefix("You said: hi"), "\(reply.err)")
         let status = try await kars("status", "dev-agent").out
         #expect(status.contains("Credentials:  EXA_API_KEY, SLACK_BOT_TOKEN\n"))
         #expect(status.contains("Ready            yes"), "\(status)")

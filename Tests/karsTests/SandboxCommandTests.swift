@@ -76,6 +76,28 @@ struct SandboxCommandTests {
         await node.close()
     }
 
+    @Test func logsAreFollowedToTheSandboxesEnd() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxLogs.self) { request in
+            switch request.after?["agent"] {
+            case nil: .init(lines: ["one", "trouble"], logs: [.agent, .host], end: ["agent": 4, "host": 8])
+            case 4: .init(lines: ["two"], logs: [.agent], end: ["agent": 8, "host": 8])
+            default: .init(lines: [], logs: [], end: ["agent": 8, "host": 8], isOver: true)
+            }
+        }
+        let output = try await node.kars("logs", "ann", "-f")
+        #expect(output.status == 0)
+        #expect(output.out == "one\nnode-host: trouble\ntwo\n")
+        #expect(output.err == "The sandbox ann has stopped.\n")
+        #expect(node.requests(SandboxLogs.self)[2].after == ["agent": 8, "host": 8])
+        _ = try await node.kars("logs", "ann", "--service", "openclaw")
+        _ = try await node.kars("logs", "ann", "--service", "node-host")
+        #expect(node.requests(SandboxLogs.self).suffix(2).map(\.log) == [.agent, .host])
+        let router = try await node.kars("logs", "ann", "--service", "router")
+        #expect(router.status == 2 && router.err.contains("no inference router"))
+        await node.close()
+    }
+
     @Test func listAsksPeersOnlyWhereAgentsLiveElsewhere() async throws {
         let node = try await ScriptedNode()
         node.on(ListSandboxes.self) { request in

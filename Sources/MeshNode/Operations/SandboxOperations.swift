@@ -156,20 +156,40 @@ public struct SandboxStatus: PeerOperation {
     public typealias Answer = SandboxSummary
 }
 
-/// The newest log lines of one sandbox (`kars logs`).
+/// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since.
 public struct SandboxLogs: PeerOperation {
     public static let name = "sandbox.logs"
     public static let access = OperationAccess.operatorOnly
     public var sandboxName: String
     /// Lines from the end.
     public var tail: Int
-    public init(sandboxName: String, tail: Int) {
+    /// `agent`, `host`, or nil for both.
+    public var log: SandboxLog?
+    /// Where an earlier answer ended, by log. The answer then waits some seconds for lines that follow.
+    public var after: [String: Int]?
+
+    public init(sandboxName: String, tail: Int, log: SandboxLog? = nil, after: [String: Int]? = nil) {
         self.sandboxName = sandboxName
         self.tail = tail
+        self.log = log
+        self.after = after
     }
+
     public struct Answer: Codable, Sendable {
         public let lines: [String]
-        public init(lines: [String]) { self.lines = lines }
+        /// The log each line is from, where more than one was asked for.
+        public let logs: [SandboxLog]?
+        /// Where to go on.
+        public let end: [String: Int]?
+        /// Nothing runs that could write more.
+        public let isOver: Bool?
+
+        public init(lines: [String], logs: [SandboxLog]? = nil, end: [String: Int]? = nil, isOver: Bool? = nil) {
+            self.lines = lines
+            self.logs = logs
+            self.end = end
+            self.isOver = isOver
+        }
     }
 }
 

@@ -228,13 +228,6 @@ public actor SandboxService {
         return summary
     }
 
-    public func logs(_ request: SandboxLogs) throws -> SandboxLogs.Answer {
-        _ = try record(request.sandboxName)
-        let text = try driver.logs(of: request.sandboxName, lines: max(1, min(request.tail, 10_000)))
-        return SandboxLogs.Answer(
-            lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
-    }
-
     public var count: Int { records.count }
 
     // MARK: Moves

@@ -266,6 +266,16 @@ public final class EmbeddedDriver: SandboxDriver {
         return LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
     }
 
+    public func readLog(
+        of name: String, _ log: SandboxLog, from start: LogStart
+    ) throws(SandboxError) -> LogPart {
+        let folders = try folders(of: name)
+        switch log {
+        case .agent: return LogReader(current: folders.agentLog, previous: folders.rotatedAgentLog).part(from: start)
+        case .host: return LogReader(current: folders.initLog, previous: folders.initLog + ".1").part(from: start)
+        }
+    }
+
     public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
         let entry = try table.entry(name)
         if let end = entry.end { return await end.value }
