@@ -131,6 +131,7 @@ public final class NodeService: Sendable {
         let moving = try await handoffs.beginRecovery()
         var limits = ServerLimits()
         limits.maximumBodyBytes = 8 << 20
+        let webUI = WebUI(gate: gate, sandboxes: sandboxes)
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
             http: { [self, health, gate] request in
@@ -143,6 +144,7 @@ public final class NodeService: Sendable {
                     later.headers["retry-after"] = "1"
                     return later
                 }
+                if let answer = webUI.answer(request) { return answer }
                 return await gate.handle(request)
             }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }
@@ -245,7 +247,27 @@ public final class NodeService: Sendable {
     private func registerOperations() {
         let (sandboxes, pairings) = (sandboxes, pairings)
         table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
-        table.register(ListSandboxes.self) { _, _ in await sandboxes.list() }
+        table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
+        table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }
+        let calls = self.calls
+        table.register(ListSandboxes.self) { request, _ in
+            request.askPeers == true ? await sandboxes.list(asking: calls) : await sandboxes.list()
+        }
+        table.register(DestroyElsewhere.self) { request, _ in
+            try await sandboxes.destroyElsewhere(request, asking: calls)
+            return Done()
+        }
+        table.register(ListGuests.self) { _, caller in
+            guard case .peer(let peer, _) = caller else { return [] }
+            return await sandboxes.guests(of: peer)
+        }
+        table.register(DestroyGuest.self) { request, caller in
+            guard case .peer(let peer, _) = caller else {
+                throw OperationFailure(.refused, "\(DestroyGuest.name) is for other peers")
+            }
+            try await sandboxes.destroyGuest(request.lineage, for: peer)
+            return Done()
+        }
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
         table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
         table.register(DestroySandbox.self) { request, _ in

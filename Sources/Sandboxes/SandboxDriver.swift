@@ -14,6 +14,11 @@ public protocol SandboxDriver: Sendable {
     /// folder, which must stay the same one. ``stop(_:grace:)`` gives it up, and so does the
     /// end of this process; doing it twice is allowed.
     func prepare(_ name: String) async throws(SandboxError)
+    /// Puts credentials in place of those the agent has, as files in ``SandboxLayout/credentials`` that never lie
+    /// on a disk; whether it runs or not. They go when the sandbox stops, so give them before each start.
+    ///
+    /// - Parameter files: name, as of a variable, and content.
+    func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError)
     /// Runs the agent. It is ready when ``waitUntilReady(_:within:)`` returns.
     func start(_ name: String) async throws(SandboxError)
     /// Waits until the gateway answers `GET /healthz` with 200.
@@ -34,6 +39,8 @@ public protocol SandboxDriver: Sendable {
     func gatewaySocket(of name: String) throws(SandboxError) -> String
     /// The last lines the agent printed.
     func logs(of name: String, lines: Int) throws(SandboxError) -> String
+    /// A piece of one of its logs.
+    func readLog(of name: String, _ log: SandboxLog, from start: LogStart) throws(SandboxError) -> LogPart
     /// Waits until the sandbox has stopped, and returns the agent's status as in ``SandboxState/stopped(exit:)``.
     func waitForExit(of name: String) async throws(SandboxError) -> Int32?
 }

@@ -12,6 +12,9 @@ public enum SandboxLayout {
     /// before it opens its workspace.
     static let standbyVariable = "KARS_STANDBY_FD"
 
+    /// The folder of the agent's credentials: files named like variables, readable by the agent alone.
+    public static let credentials = "/run/secrets"
+
     static let run = "/run/kars"
     static let socketName = "gateway.sock"
     static let user = "sandbox"

@@ -31,19 +31,23 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     /// Added to the variables of runtime contract v1, and stronger than them.
     public var environment: [String: String]
     public var limits: Limits
+    /// What the operator chose for the agent; nil in records of versions that had no choice.
+    public var settings: AgentSettings?
     /// Whether the agent knows standby: it may be started before its workspace is whole, and touches it only once it
     /// is told. Nil stands for what is known of the command.
     public var standby: Bool?
 
     public init(
         name: String, runtimeKind: String = "byo", command: [String] = SandboxLayout.referenceAgent,
-        environment: [String: String] = [:], limits: Limits = Limits(), standby: Bool? = nil
+        environment: [String: String] = [:], limits: Limits = Limits(), settings: AgentSettings? = nil,
+        standby: Bool? = nil
     ) {
         self.name = name
         self.runtimeKind = runtimeKind
         self.command = command
         self.environment = environment
         self.limits = limits
+        self.settings = settings
         self.standby = standby
     }
 
@@ -73,6 +77,9 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
         for variable in environment.keys where !Self.isVariable(variable) {
             throw .invalidSpec(reason: "the sandbox \(name) has a variable with an invalid name")
         }
+        if let problem = settings?.problem {
+            throw .invalidSpec(reason: "the sandbox \(name) has \(problem)")
+        }
         let numbers = [
             limits.memoryBytes, limits.pids, limits.cpuPercent, limits.openFiles, limits.temporaryBytes,
         ]
@@ -81,7 +88,7 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
         }
     }
 
-    private static func isVariable(_ name: String) -> Bool {
+    static func isVariable(_ name: String) -> Bool {
         guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
         return name.utf8.allSatisfy {
             (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0)

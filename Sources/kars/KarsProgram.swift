@@ -11,8 +11,9 @@ enum KarsProgram {
             over.
             """,
         commands: [
-            .dev, .destroy,
-            .list, .status, .logs,
+            .dev, .add, .destroy,
+            .list, .status, .logs, .connect,
+            .credentials, .config,
             .handoff, .pair, .mesh,
             .completion, .manual, .reference,
             .relay, .registry, .node, .agent,
@@ -23,9 +24,9 @@ enum KarsProgram {
         ],
         environment: [KarsHome.variable],
         later: [
-            "up", "add", "push", "convert", "migrate",
-            "operator", "connect", "inspect", "audit", "attest",
-            "credentials", "config", "model", "policy", "egress",
+            "up", "push", "convert", "migrate",
+            "operator", "inspect", "audit", "attest",
+            "model", "policy", "egress",
             "trace", "eval",
             "a2a", "a2a-agent", "toolpolicy", "tp", "inferencepolicy", "ip", "mcp", "memory",
             "router",

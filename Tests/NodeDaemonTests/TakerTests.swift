@@ -3,6 +3,7 @@ import MeshIdentity
 import MeshNode
 import TestSupport
 import Testing
+import Transport
 
 @testable import Handoff
 
@@ -280,6 +281,53 @@ struct TakerTests {
                 let bytes = try Data(contentsOf: URL(fileURLWithPath: world.folder.file(file)))
                 #expect(bytes.range(of: Data(token.utf8)) == nil)
             }
+        }
+    }
+
+    /// The crash comes after the token can be known and before the agent answers; then the registry is away.
+    @Test(arguments: [true, false])
+    func clientsWaitForACopyWhoseInstallationACrashCutOff(isRecorded: Bool) async throws {
+        try await Self.run { world in
+            let giver = try await world.giver()
+            let offer = giver.offer()
+            let answer = try await world.incoming.take(offer, from: giver.caller)
+            try await world.copy(offer.id, from: giver)
+            let state = giver.state()
+            _ = try await world.incoming.build(BuildTree(id: offer.id, state: state, difference: nil), from: giver.caller)
+            try await world.writeHome(giver, answer)
+            let prepared = try #require(try await world.services.journal.move(offer.id)?.prepared)
+            let sandboxes = world.services.sandboxes
+            try await sandboxes.keepSecrets(
+                of: "a", seed: giver.agent.withSeed { [UInt8]($0) }, token: state.gatewayToken)
+            if isRecorded { try await sandboxes.save(prepared) }
+            await world.stopRegistry()
+            #expect(world.services.gate.route(of: "a") == nil)
+
+            try await world.restart()
+            #expect(world.services.gate.route(of: "a") == .held)
+            let gate = world.services.gate
+            let waiting = Task {
+                await gate.handle(
+                    HTTPRequest(
+                        method: "GET", path: "/agents/a/healthz",
+                        headers: ["authorization": "Bearer \(state.gatewayToken)"], body: [], remoteAddress: "client"))
+            }
+            try await waitUntil("the request waits") { gate.heldCount("a") == 1 }
+            gate.release("a", to: .stopped)
+            #expect(await waiting.value.status == 503)
+        }
+    }
+
+    @Test func anAgentThatIsOnlyPromisedHasNoAddressAfterARestart() async throws {
+        try await Self.run { world in
+            let giver = try await world.giver()
+            let offer = giver.offer()
+            _ = try await world.incoming.take(offer, from: giver.caller)
+            try await world.copy(offer.id, from: giver)
+            _ = try await world.incoming.build(
+                BuildTree(id: offer.id, state: giver.state(), difference: nil), from: giver.caller)
+            try await world.restart()
+            #expect(world.services.gate.route(of: "a") == nil)
         }
     }
 }

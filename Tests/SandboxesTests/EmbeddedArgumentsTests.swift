@@ -9,7 +9,7 @@ private func arguments(_ spec: SandboxSpec) -> BubblewrapArguments {
     host.libraries = ["/opt/swift/libswiftCore.so"]
     return BubblewrapArguments(
         spec: spec, folders: SandboxFolders(root: "/data", name: spec.name), host: host,
-        karsExecutable: "/usr/bin/kars")
+        karsExecutable: "/usr/bin/kars", credentials: "/dev/shm/k/\(spec.name)")
 }
 
 @Test func aSandboxIsHardened() {
@@ -20,7 +20,8 @@ private func arguments(_ spec: SandboxSpec) -> BubblewrapArguments {
         "--cap-drop ALL", "--new-session", "--as-pid-1", "--uid 1000 --gid 1000", "--clearenv", "--hostname a1",
         "--ro-bind /usr /usr", "--symlink usr/bin /bin",
         "--ro-bind /opt/swift/libswiftCore.so /opt/swift/libswiftCore.so",
-        "--ro-bind /usr/bin/kars /opt/kars/bin/kars", "--proc /proc --remount-ro /proc", "--remount-ro /",
+        "--ro-bind /usr/bin/kars /opt/kars/bin/kars", "--ro-bind /dev/shm/k/a1 /run/secrets",
+        "--proc /proc --remount-ro /proc", "--remount-ro /",
     ] { #expect(text.contains(part), "\(part)") }
     let writable = options.indices.filter { options[$0] == "--bind" }.map { options[$0 + 1] }
     #expect(writable == ["/data/a1/workspace", "/data/a1/run"])

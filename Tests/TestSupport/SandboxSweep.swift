@@ -12,6 +12,13 @@ public enum SandboxSweep {
                 let record = try? JSONDecoder().decode(Record.self, from: data), record.initPid > 1
             else { continue }
             kill(record.initPid, SIGKILL)
+            // Its credentials in memory: the folder's name is a hash (FNV-1a) of that of the sandboxes.
+            let file = URL(fileURLWithPath: folder + "/" + path).deletingLastPathComponent()
+            let root = file.deletingLastPathComponent().path
+            let tag = root.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+            let base = "/dev/shm/kars-\(geteuid())-\(String(tag, radix: 16))"
+            try? FileManager.default.removeItem(atPath: "\(base)/\(file.lastPathComponent)")
+            rmdir(base)
         }
     }
 }

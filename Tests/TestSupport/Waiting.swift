@@ -2,6 +2,8 @@ import Foundation
 
 public struct DeadlineExceeded: Error, CustomStringConvertible {
     public let description: String
+
+    public init(description: String) { self.description = description }
 }
 
 /// Waits until the condition holds; throws after the deadline. The pause between looks only saves

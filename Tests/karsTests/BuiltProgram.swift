@@ -28,6 +28,13 @@ enum BuiltProgram {
         try ChildProcess(kars, arguments, environment: clean(environment, home))
     }
 
+    /// Starts kars on a terminal, with a home of its own.
+    static func onTerminal(
+        _ arguments: [String], home: TemporaryFolder, environment: [String: String] = [:]
+    ) throws -> TerminalProcess {
+        try TerminalProcess(kars, arguments, environment: clean(environment, home))
+    }
+
     /// What the person who runs the tests has set must not change them.
     private static func clean(_ environment: [String: String], _ home: TemporaryFolder) -> [String: String] {
         var variables = ["KARS_HOME": home.path, "KARS_NODE_SOCKET": "", "KARS_RELAY_LISTEN": "",

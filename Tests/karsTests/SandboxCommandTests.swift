@@ -1,4 +1,5 @@
 import Foundation
+import Sandboxes
 import TestSupport
 import Testing
 
@@ -14,9 +15,9 @@ struct SandboxCommandTests {
         #expect(output.status == 0)
         #expect(
             output.out == """
-                NAME   RUNTIME   STATUS      HOME     EPOCH
-                ann    byo       running     laptop   1
-                zed    byo       offloaded   laptop   2
+                NAME   RUNTIME   STATUS      MODEL   HOME     EPOCH
+                ann    byo       running     -       laptop   1
+                zed    byo       offloaded   -       laptop   2
 
                 """)
         #expect(output.err == "")
@@ -35,6 +36,22 @@ struct SandboxCommandTests {
         }
         #expect(keys.contains("gatewayURL"))
         #expect(keys.dropLast().allSatisfy { keys.contains($0) } && keys == keys.sorted())
+        await node.close()
+    }
+
+    @Test func statusShowsConditionsAndSettings() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) {
+            var sandbox = ScriptedNode.sandbox($0.sandboxName)
+            sandbox.settings = AgentSettings(model: "gpt-4.1", policy: "developer", skills: ["browser"])
+            sandbox.conditions = [SandboxCondition(type: "Ready", holds: false, reason: "it does not answer")]
+            return sandbox
+        }
+        let output = try await node.kars("status", "ann")
+        for line in ["Model:     gpt-4.1\n", "Policy:    developer\n", "Skills:    browser\n"] {
+            #expect(output.out.contains(line), "\(output.out)")
+        }
+        #expect(output.out.contains("CONDITION   HOLDS   WHY\nReady       no      it does not answer\n"))
         await node.close()
     }
 
@@ -59,9 +76,75 @@ struct SandboxCommandTests {
         await node.close()
     }
 
+    @Test func logsAreFollowedToTheSandboxesEnd() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxLogs.self) { request in
+            switch request.after?["agent"] {
+            case nil: .init(lines: ["one", "trouble"], logs: [.agent, .host], end: ["agent": 4, "host": 8])
+            case 4: .init(lines: ["two"], logs: [.agent], end: ["agent": 8, "host": 8])
+            default: .init(lines: [], logs: [], end: ["agent": 8, "host": 8], isOver: true)
+            }
+        }
+        let output = try await node.kars("logs", "ann", "-f")
+        #expect(output.status == 0)
+        #expect(output.out == "one\nnode-host: trouble\ntwo\n")
+        #expect(output.err == "The sandbox ann has stopped.\n")
+        #expect(node.requests(SandboxLogs.self)[2].after == ["agent": 8, "host": 8])
+        _ = try await node.kars("logs", "ann", "--service", "openclaw")
+        _ = try await node.kars("logs", "ann", "--service", "node-host")
+        #expect(node.requests(SandboxLogs.self).suffix(2).map(\.log) == [.agent, .host])
+        let router = try await node.kars("logs", "ann", "--service", "router")
+        #expect(router.status == 2 && router.err.contains("no inference router"))
+        await node.close()
+    }
+
+    @Test func listAsksPeersOnlyWhereAgentsLiveElsewhere() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListSandboxes.self) { request in
+            var away = ScriptedNode.sandbox("away", status: request.askPeers == true ? "running" : "offloaded")
+            away.home = "cloud"
+            away.driver = "kubernetes"
+            return [away, ScriptedNode.sandbox("ann")]
+        }
+        #expect(try await node.kars("list").out.contains("away   byo       running   -       cloud"))
+        let local = try await node.kars("list", "--docker-only").out
+        #expect(local.contains("ann") && !local.contains("away"))
+        let cluster = try await node.kars("list", "--aks-only").out
+        #expect(!cluster.contains("ann") && cluster.contains("away"))
+        #expect(node.requests(ListSandboxes.self).map(\.askPeers) == [nil, true, nil, nil, true])
+        await node.close()
+    }
+
+    @Test func destroyNamesWhatGoesAndGoesWhereItLives() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxStatus.self) {
+            var sandbox = ScriptedNode.sandbox($0.sandboxName, status: $0.sandboxName == "away" ? "offloaded" : "running")
+            if sandbox.status == "offloaded" { sandbox.home = "cloud" }
+            return sandbox
+        }
+        node.on(DestroySandbox.self) { _ in Done() }
+        node.on(DestroyElsewhere.self) { _ in Done() }
+        let asked = try BuiltProgram.onTerminal(["destroy", "ann"], home: node.home)
+        try await asked.answer("Destroy ann, which is running here, with its workspace, key and credentials? [y/N]", "no")
+        #expect(await asked.wait() == 1)
+        let both = try await node.kars("destroy", "away", "-y")
+        #expect(both.status == 1)
+        #expect(both.err.contains("'kars destroy away --cloud'") && both.err.contains("'kars destroy away --local'"))
+        #expect(try await node.kars("destroy", "ann", "--cloud", "-y").status == 1)
+        #expect(node.requests(DestroySandbox.self).isEmpty && node.requests(DestroyElsewhere.self).isEmpty)
+        #expect(try await node.kars("destroy", "away", "--cloud", "-y").out == "destroyed away\n")
+        #expect(try await node.kars("destroy", "away", "--local", "-y").out == "destroyed away\n")
+        #expect(try await node.kars("destroy", "ann", "--local", "-y").out == "destroyed ann\n")
+        #expect(try await node.kars("destroy", "--local", "--cloud", "-y").status == 2)
+        #expect(node.requests(DestroyElsewhere.self).map(\.sandboxName) == ["away"])
+        #expect(node.requests(DestroySandbox.self).map(\.dormantCopy) == [true, false])
+        await node.close()
+    }
+
     @Test func destroyTakesOneOrAll() async throws {
         let node = try await ScriptedNode()
         node.on(ListSandboxes.self) { _ in [ScriptedNode.sandbox("b"), ScriptedNode.sandbox("a")] }
+        node.on(SandboxStatus.self) { ScriptedNode.sandbox($0.sandboxName) }
         node.on(DestroySandbox.self) { _ in Done() }
         let refused = try await node.kars("destroy", "c")
         #expect(refused.status == 2)

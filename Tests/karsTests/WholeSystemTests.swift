@@ -47,8 +47,9 @@ struct WholeSystemTests {
         let made = try await kars("dev", "--name", "ann")
         #expect(made.status == 0, "\(made.err)")
         #expect(made.out.contains(gateway + "/agents/ann"))
-        #expect(try await kars("dev", "--name", "ann").status == 1)
-        #expect(try await kars("list").out.contains("ann    byo       running"))
+        #expect(try await kars("dev", "--name", "ann").out.contains("ann is running already"))
+        #expect(try await kars("node", "stop").status == 1)  // it was started by hand
+        #expect(try await kars("list").out.contains("ann    byo       running   -       local"))
         let loaded = try await ChildProcess(
             BuiltProgram.karsLoad,
             [

@@ -43,6 +43,9 @@ public struct Invocation: Sendable {
         setting(name).map { $0.source != .defaultValue } ?? false
     }
 
+    /// Whether the command has an option of this name; for code that serves several commands.
+    public func hasOption(_ name: String) -> Bool { command.option(long: name) != nil }
+
     /// The value of an option as a whole number.
     ///
     /// - Throws: ``UsageError/invalidValue(source:wanted:value:suggestion:)`` naming the option or variable.

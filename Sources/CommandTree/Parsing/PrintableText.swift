@@ -18,7 +18,7 @@ public enum PrintableText {
     }
 
     /// The text between quotes, escaped and cut after 60 characters, as messages show what was typed.
-    static func quoted(_ text: String) -> String {
+    public static func quoted(_ text: String) -> String {
         "'\(shortened(text))'"
     }
 

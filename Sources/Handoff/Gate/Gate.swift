@@ -105,7 +105,17 @@ public final class Gate: AgentDoor {
         entries.withLock { $0[agent]?.turnstile.heldCount } ?? 0
     }
 
+    /// Where an agent's requests go right now; nil for an agent that is not known.
+    public func route(of agent: String) -> AgentRoute? { entries.withLock { $0[agent]?.turnstile }?.route }
+
     // MARK: Requests
+
+    /// Whether a request shows the agent's gateway token in its header; one in the address does not count, because
+    /// addresses end up in logs.
+    public func isAuthorised(_ request: HTTPRequest, for agent: String) -> Bool {
+        guard let entry = entries.withLock({ $0[agent] }) else { return false }
+        return Self.isAuthorised(headers: request.headers, queryToken: nil, entry)
+    }
 
     /// Answers a client's request.
     public func handle(_ request: HTTPRequest) async -> HTTPResponse {

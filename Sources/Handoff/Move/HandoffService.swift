@@ -103,7 +103,7 @@ public actor HandoffService {
         } catch {
             return services.logger.error("interrupted moves cannot be read", ["error": "\(error)"])
         }
-        for record in unfinished {
+        for record in unfinished where record.role == .giver {
             do { try await takeUp(record) } catch {
                 services.logger.error("a move cannot be taken up", ["move": record.id, "error": "\(error)"])
             }
@@ -131,22 +131,12 @@ public actor HandoffService {
 
     private func takeUp(_ record: MoveRecord) async throws {
         let name = record.progress.sandbox
-        switch record.role {
-        case .giver:
-            let move = OutgoingMove(record, services: services)
-            outgoing[name] = move
-            services.gate.open(name, token: try await services.sandboxes.token(of: name), route: .stopped)
-            _ = await services.gate.hold(name)
-            services.logger.info("resuming a move", ["move": record.id, "phase": record.progress.phase.rawValue])
-            conclude(move, of: name) { await $0.resume() }
-        case .taker:
-            // A dormant copy here sends requests to where it thinks the agent is until the move is decided.
-            guard let known = try? await services.sandboxes.record(name),
-                known.home.key != services.identity.publicKey
-            else { return }
-            services.gate.open(
-                name, token: try await services.sandboxes.token(of: name), route: .forward(known.home))
-        }
+        let move = OutgoingMove(record, services: services)
+        outgoing[name] = move
+        services.gate.open(name, token: try await services.sandboxes.token(of: name), route: .stopped)
+        _ = await services.gate.hold(name)
+        services.logger.info("resuming a move", ["move": record.id, "phase": record.progress.phase.rawValue])
+        conclude(move, of: name) { await $0.resume() }
     }
 
     /// Lets a move run to its end; until then no other operation changes its sandbox.

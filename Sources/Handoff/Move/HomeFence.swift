@@ -40,8 +40,9 @@ struct HomeFence: Sendable {
     func correct(_ sandboxes: [SandboxRecord]) async -> Set<String> {
         let checks = Checks()
         for sandbox in sandboxes {
+            // Without `try?`, which makes "right as it is" and "no answer" the same nil.
             Task { [self] in
-                if let result = try? await correction(of: sandbox) { checks.note(sandbox.name, result) }
+                do { checks.note(sandbox.name, try await correction(of: sandbox)) } catch {}
             }
         }
         let deadline = ContinuousClock.now + Self.patience

@@ -234,6 +234,9 @@ actor IncomingMoves {
         do { try await DiskWork.run { try MoveFolder.remove(folder) } } catch {
             services.logger.warn("a copy could not be removed", ["move": record.id, "error": "\(error)"])
         }
+        // An address that a restart opened for it.
+        let name = record.progress.sandbox
+        if reserved[record.id] == name, await !services.sandboxes.isKnown(name) { services.gate.remove(name) }
         await release(record.id)
         services.logger.info("a move came to nothing", ["move": record.id, "reason": reason])
         Task { await self.withdrawKey(of: record.id) }
@@ -350,11 +353,9 @@ actor IncomingMoves {
         let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
         let workspace = try driver.folders(of: name).workspace
         try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
-        if await !sandboxes.isKnown(name) {
-            // From here clients can know the token: what they ask before the agent is there waits.
-            services.gate.open(name, token: token, route: .stopped)
-            _ = await services.gate.hold(name)
-        }
+        // From here clients can know the token: what they ask before the agent is there waits. After a crash they
+        // wait already.
+        if services.gate.route(of: name) == nil { await holdGate(of: name, token: token) }
         times.done("install")
         // Beside each other: an agent that runs is asked nothing before its record and its secrets are stored, and a
         // crash in between finds it, ends it and starts it again.
@@ -399,12 +400,34 @@ actor IncomingMoves {
                 } else {
                     try await services.sandboxes.beginChange(of: record.progress.sandbox)
                     reserved[record.id] = record.progress.sandbox
+                    try await openGate(for: record)
                 }
             } catch {
                 services.logger.error("an old move could not be taken up", ["move": record.id, "error": "\(error)"])
             }
         }
         await sweep()
+    }
+
+    /// Makes the agent of a promised move reachable again before anyone can ask for it, though the move is undecided.
+    private func openGate(for record: MoveRecord) async throws {
+        let (name, sandboxes) = (record.progress.sandbox, services.sandboxes)
+        let known = try? await sandboxes.record(name)
+        if let known, known.home.key != services.identity.publicKey {
+            // A dormant copy here sends requests to where it thinks the agent is.
+            return services.gate.open(name, token: try await sandboxes.token(of: name), route: .forward(known.home))
+        }
+        // The crash came while the copy was installed: clients may have its token already. Without a record or a
+        // token they cannot.
+        let isInstalled = known != nil
+        let hasToken = (try? await sandboxes.token(of: name)) != nil
+        guard isInstalled || hasToken, let token = try await services.journal.token(of: record.id) else { return }
+        await holdGate(of: name, token: token)
+    }
+
+    private func holdGate(of name: String, token: String) async {
+        services.gate.open(name, token: token, route: .stopped)
+        _ = await services.gate.hold(name)
     }
 
     /// Removes folders and keys of moves that are over, which a crash left.

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Sandboxes
 
 /// What a command shows of one sandbox.
 public struct SandboxSummary: Codable, Sendable, Equatable {
@@ -22,11 +23,17 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
     public var tokenFile: String?
     /// Limits that the driver could apply, such as `pids`.
     public var limits: [String]
+    /// What the operator chose for the agent.
+    public var settings: AgentSettings?
+    /// Names of the credentials the agent has as files; only ``SandboxStatus`` looks.
+    public var credentials: [String]?
+    /// What holds of the sandbox right now; only ``SandboxStatus`` looks.
+    public var conditions: [SandboxCondition]?
 
     public init(
         name: String, runtime: String, status: String, driver: String, did: String, home: String,
         homeDID: String, epoch: Int, createdAt: Date, gatewayURL: String?, tokenFile: String?,
-        limits: [String]
+        limits: [String], settings: AgentSettings? = nil
     ) {
         self.name = name
         self.runtime = runtime
@@ -40,6 +47,22 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
         self.gatewayURL = gatewayURL
         self.tokenFile = tokenFile
         self.limits = limits
+        self.settings = settings
+    }
+}
+
+/// One thing that holds of a sandbox, or does not.
+public struct SandboxCondition: Codable, Sendable, Equatable {
+    /// Such as `Ready`.
+    public var type: String
+    public var holds: Bool
+    /// Why, in one sentence.
+    public var reason: String
+
+    public init(type: String, holds: Bool, reason: String) {
+        self.type = type
+        self.holds = holds
+        self.reason = reason
     }
 }
 
@@ -50,14 +73,67 @@ public struct CreateSandbox: PeerOperation {
     public static let patience = 120
 
     public var sandboxName: String
+    /// The container image that the runtime needs; nil for the reference agent.
+    public var image: String?
     /// A folder of this machine whose content becomes the start of the workspace; absolute.
     public var workspace: String?
+    /// The runtime as on the command line; nil for the reference agent.
+    public var runtime: String?
+    public var settings: AgentSettings?
+    /// What the agent gets as files: variable and value.
+    public var credentials: [String: WireBytes]?
 
-    public init(sandboxName: String, workspace: String? = nil) {
+    public init(
+        sandboxName: String, workspace: String? = nil, runtime: String? = nil, image: String? = nil,
+        settings: AgentSettings? = nil, credentials: [String: WireBytes]? = nil
+    ) {
         self.sandboxName = sandboxName
         self.workspace = workspace
+        self.runtime = runtime
+        self.image = image
+        self.settings = settings
+        self.credentials = credentials
     }
 
+    public typealias Answer = SandboxSummary
+}
+
+/// Changes the credentials of an agent (`kars credentials update`); those that are not named stay as they are.
+public struct UpdateCredentials: PeerOperation {
+    public static let name = "sandbox.credentials"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 60
+
+    public var sandboxName: String
+    /// Variable and value.
+    public var credentials: [String: WireBytes]
+    /// Whether the agent is started anew, for one that reads them only at its start.
+    public var restart: Bool
+
+    public init(sandboxName: String, credentials: [String: WireBytes], restart: Bool) {
+        self.sandboxName = sandboxName
+        self.credentials = credentials
+        self.restart = restart
+    }
+
+    public struct Answer: Codable, Sendable {
+        /// Names of all credentials the agent has now.
+        public let names: [String]
+        public let restarted: Bool
+        public init(names: [String], restarted: Bool) {
+            self.names = names
+            self.restarted = restarted
+        }
+    }
+}
+
+/// Starts the agent of a sandbox that stopped; one that runs stays as it is (a second `kars dev`).
+public struct StartSandbox: PeerOperation {
+    public static let name = "sandbox.start"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 60
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
     public typealias Answer = SandboxSummary
 }
 
@@ -65,7 +141,9 @@ public struct CreateSandbox: PeerOperation {
 public struct ListSandboxes: PeerOperation {
     public static let name = "sandbox.list"
     public static let access = OperationAccess.operatorOnly
-    public init() {}
+    /// Ask the peers where agents of this one live how they are.
+    public var askPeers: Bool?
+    public init(askPeers: Bool? = nil) { self.askPeers = askPeers }
     public typealias Answer = [SandboxSummary]
 }
 
@@ -78,20 +156,40 @@ public struct SandboxStatus: PeerOperation {
     public typealias Answer = SandboxSummary
 }
 
-/// The newest log lines of one sandbox (`kars logs`).
+/// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since.
 public struct SandboxLogs: PeerOperation {
     public static let name = "sandbox.logs"
     public static let access = OperationAccess.operatorOnly
     public var sandboxName: String
     /// Lines from the end.
     public var tail: Int
-    public init(sandboxName: String, tail: Int) {
+    /// `agent`, `host`, or nil for both.
+    public var log: SandboxLog?
+    /// Where an earlier answer ended, by log. The answer then waits some seconds for lines that follow.
+    public var after: [String: Int]?
+
+    public init(sandboxName: String, tail: Int, log: SandboxLog? = nil, after: [String: Int]? = nil) {
         self.sandboxName = sandboxName
         self.tail = tail
+        self.log = log
+        self.after = after
     }
+
     public struct Answer: Codable, Sendable {
         public let lines: [String]
-        public init(lines: [String]) { self.lines = lines }
+        /// The log each line is from, where more than one was asked for.
+        public let logs: [SandboxLog]?
+        /// Where to go on.
+        public let end: [String: Int]?
+        /// Nothing runs that could write more.
+        public let isOver: Bool?
+
+        public init(lines: [String], logs: [SandboxLog]? = nil, end: [String: Int]? = nil, isOver: Bool? = nil) {
+            self.lines = lines
+            self.logs = logs
+            self.end = end
+            self.isOver = isOver
+        }
     }
 }
 

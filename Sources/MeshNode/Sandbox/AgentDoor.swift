@@ -14,6 +14,10 @@ public enum AgentRoute: Sendable, Equatable {
 public protocol AgentDoor: Sendable {
     /// Makes an agent reachable for those who know its token, or changes where its requests go.
     func open(_ agent: String, token: String, route: AgentRoute)
+    /// Holds the agent's requests until it is opened again, and waits for those under way.
+    ///
+    /// - Returns: false when they did not end in time; new ones are held all the same.
+    func hold(_ agent: String) async -> Bool
     /// Takes the agent's address away.
     func remove(_ agent: String)
 }

@@ -24,7 +24,7 @@ public actor SandboxService {
     nonisolated let logger: Logger
     nonisolated let fill: WorkspaceFiller
     private let running: Gauge
-    private var records: [String: SandboxRecord] = [:]
+    private(set) var records: [String: SandboxRecord] = [:]
     private var busy: Set<String> = []
     private var gatewayURL = ""
 
@@ -94,7 +94,9 @@ public actor SandboxService {
         switch try driver.state(of: name) {
         case .frozen: try await driver.thaw(name)
         case .running: break
-        case .created, .stopped: try await driver.start(name)
+        case .created, .stopped:
+            try await giveCredentials(to: name)
+            try await driver.start(name)
         }
         try await driver.waitUntilReady(name, within: Self.readyTime)
     }
@@ -103,7 +105,16 @@ public actor SandboxService {
 
     public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
         let name = request.sandboxName
-        let spec = SandboxSpec(name: name)
+        if let image = request.image {
+            throw OperationFailure(
+                .refused,
+                "the runtime \(request.runtime ?? "byo") needs the container image \(image), and this peer runs "
+                    + "\(driver.kind) sandboxes, which take none",
+                hint: "'--runtime byo' without an image runs the reference agent")
+        }
+        var spec = SandboxSpec(name: name, settings: request.settings)
+        spec.environment = request.settings?.variables ?? [:]
+        if let runtime = request.runtime { spec.runtimeKind = runtime }
         do { try spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
         guard records[name] == nil else {
             throw OperationFailure(
@@ -113,6 +124,7 @@ public actor SandboxService {
         return try await exclusively(name) {
             let agent = Identity.generate()
             do {
+                try await keepCredentials(of: name, request.credentials ?? [:])
                 return try await make(spec, agent: agent, from: request.workspace)
             } catch {
                 await undoCreate(name, agent)
@@ -141,6 +153,25 @@ public actor SandboxService {
         door.open(name, token: token, route: .local(socket: try driver.gatewaySocket(of: name)))
         logger.info("sandbox created", ["sandbox": name, "agent": agent.did])
         return summary(of: record)
+    }
+
+    public func start(_ name: String) async throws -> SandboxSummary {
+        let record = try record(name)
+        guard record.home.key == identity.publicKey else {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(record.homeName)", hint: "bring it home with 'kars handoff \(name) --to local'")
+        }
+        return try await exclusively(name) {
+            // A frozen agent is being moved or waits for its operator.
+            if case .frozen = try driver.state(of: name) {
+                throw OperationFailure(.conflict, "\(name) is frozen", hint: "'kars handoff \(name) --status' shows its move")
+            }
+            do { try await run(name) } catch {
+                throw OperationFailure(wrapping: error, doing: "cannot start the sandbox \(name)")
+            }
+            door.open(name, token: try await token(of: name), route: .local(socket: try driver.gatewaySocket(of: name)))
+            return summary(of: record)
+        }
     }
 
     private func undoCreate(_ name: String, _ agent: Identity) async {
@@ -186,13 +217,15 @@ public actor SandboxService {
         records.values.sorted { $0.name < $1.name }.map { summary(of: $0) }
     }
 
-    public func status(_ name: String) throws -> SandboxSummary { summary(of: try record(name)) }
+    /// What is known of a sandbox without a look inside.
+    public func summary(of name: String) throws -> SandboxSummary { summary(of: try record(name)) }
 
-    public func logs(_ request: SandboxLogs) throws -> SandboxLogs.Answer {
-        _ = try record(request.sandboxName)
-        let text = try driver.logs(of: request.sandboxName, lines: max(1, min(request.tail, 10_000)))
-        return SandboxLogs.Answer(
-            lines: text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init))
+    public func status(_ name: String) async throws -> SandboxSummary {
+        let record = try record(name)
+        var summary = summary(of: record)
+        summary.credentials = try await credentials(of: name).keys.sorted()
+        summary.conditions = await conditions(of: record, summary)
+        return summary
     }
 
     public var count: Int { records.count }
@@ -254,6 +287,7 @@ public actor SandboxService {
     private func forgetSecrets(of name: String) async throws {
         try await store.removeSecret(Self.seedName(name))
         try await store.removeSecret(Self.tokenName(name))
+        try await store.removeSecret(Self.credentialsName(name))
         unlink(tokenFile(name))
     }
 
@@ -270,7 +304,7 @@ public actor SandboxService {
 
     public func endChange(of name: String) { busy.remove(name) }
 
-    private func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
+    func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
         try beginChange(of: name)
         defer { endChange(of: name) }
         return try await body()
@@ -280,7 +314,7 @@ public actor SandboxService {
         running.set(records.values.count { $0.home.key == identity.publicKey })
     }
 
-    private func summary(of record: SandboxRecord) -> SandboxSummary {
+    func summary(of record: SandboxRecord) -> SandboxSummary {
         let isHome = record.home.key == identity.publicKey
         var status = "offloaded"
         if isHome {
@@ -296,6 +330,7 @@ public actor SandboxService {
             did: record.agent.text, home: isHome ? peerName : record.homeName, homeDID: record.home.did.text,
             epoch: record.epoch, createdAt: record.createdAt,
             gatewayURL: gatewayURL.isEmpty ? nil : "\(gatewayURL)/agents/\(record.name)",
-            tokenFile: tokenFile(record.name), limits: confinement.groupLimits + confinement.processLimits)
+            tokenFile: tokenFile(record.name), limits: confinement.groupLimits + confinement.processLimits,
+            settings: record.spec.settings)
     }
 }

@@ -9,6 +9,8 @@ struct BubblewrapArguments {
     let folders: SandboxFolders
     let host: HostLayout
     let karsExecutable: String
+    /// The host's folder of the agent's credentials.
+    let credentials: String
 
     /// What is passed through ``Descriptor/options``, not on the command line, where every user of the host
     /// could read the environment.
@@ -42,7 +44,7 @@ struct BubblewrapArguments {
             "HOME": SandboxLayout.home, "USER": SandboxLayout.user, "PATH": SandboxLayout.path,
             "LANG": "C.UTF-8", "TMPDIR": "/tmp", "SANDBOX_NAME": spec.name, "KARS_AGENT_NAME": spec.name,
             "KARS_RUNTIME_KIND": spec.runtimeKind, "KARS_RUNTIME_CONTRACT_VERSION": "v1",
-            "KARS_MESH_PROVIDER": "agt",
+            "KARS_MESH_PROVIDER": "agt", "KARS_CREDENTIALS": SandboxLayout.credentials,
         ]
         variables.merge(spec.environment) { $1 }
         return ["--clearenv"]
@@ -64,6 +66,7 @@ struct BubblewrapArguments {
         if spec.limits.temporaryBytes > 0 { options += ["--size", "\(spec.limits.temporaryBytes)"] }
         options += ["--tmpfs", "/tmp"]
         options += ["--bind", folders.workspace, SandboxLayout.home, "--bind", folders.run, SandboxLayout.run]
+        options += ["--ro-bind", credentials, SandboxLayout.credentials]
         return options + ["--chdir", SandboxLayout.home, "--remount-ro", "/"]
     }
 

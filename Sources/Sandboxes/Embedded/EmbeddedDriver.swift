@@ -79,6 +79,7 @@ public final class EmbeddedDriver: SandboxDriver {
                     entry.running = running
                 } else {
                     _ = record.groups.remove()
+                    forgetCredentials(name)
                     entry.exit = .some(RunningSandbox.exitStatus(folders))
                 }
             }
@@ -139,7 +140,13 @@ public final class EmbeddedDriver: SandboxDriver {
     private func launch(_ spec: SandboxSpec) throws(SandboxError) -> Launch {
         Launch(
             spec: spec, folders: SandboxFolders(root: root, name: spec.name), host: try layout(),
-            karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(rootTag)")
+            karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(rootTag)",
+            credentials: CredentialFolder(sandbox: spec.name, tag: rootTag))
+    }
+
+    public func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError) {
+        _ = try table.entry(name)
+        try CredentialFolder(sandbox: name, tag: rootTag).replace(with: files)
     }
 
     private func standby(_ launch: Launch, loaded: Bool) async throws(SandboxError) -> Launch.Standby {
@@ -157,6 +164,7 @@ public final class EmbeddedDriver: SandboxDriver {
         standby.discard()
         _ = await standby.running.waitForEnd()
         _ = await standby.running.collect()
+        forgetCredentials(name)
     }
 
     public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
@@ -210,6 +218,7 @@ public final class EmbeddedDriver: SandboxDriver {
         do throws(SandboxError) {
             // First the file that makes it a sandbox, so that a crash leaves no half of one.
             guard unlink(folders.spec) == 0 || errno == ENOENT else { throw .lastFailure(folders.spec) }
+            try CredentialFolder(sandbox: name, tag: rootTag).remove()
             try removeTree(folders.root)
         } catch {
             table.finish(name)
@@ -257,11 +266,28 @@ public final class EmbeddedDriver: SandboxDriver {
         return LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
     }
 
+    public func readLog(
+        of name: String, _ log: SandboxLog, from start: LogStart
+    ) throws(SandboxError) -> LogPart {
+        let folders = try folders(of: name)
+        switch log {
+        case .agent: return LogReader(current: folders.agentLog, previous: folders.rotatedAgentLog).part(from: start)
+        case .host: return LogReader(current: folders.initLog, previous: folders.initLog + ".1").part(from: start)
+        }
+    }
+
     public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
         let entry = try table.entry(name)
         if let end = entry.end { return await end.value }
         guard let exit = entry.exit else { throw .wrongState(name: name, needed: "started") }
         return exit
+    }
+
+    /// They lie in memory only while the sandbox needs them.
+    private func forgetCredentials(_ name: String) {
+        do { try CredentialFolder(sandbox: name, tag: rootTag).remove() } catch {
+            logger.warn("credentials of a sandbox that ended are still in memory", ["sandbox": name, "error": "\(error)"])
+        }
     }
 
     private func claimRunning(_ name: String) throws(SandboxError) -> RunningSandbox {
@@ -271,9 +297,10 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     private func watch(_ running: RunningSandbox, _ name: String) {
-        let end = Task { [table, logger] in
+        let end = Task { [table, logger, rootTag] in
             _ = await running.waitForEnd()
             let exit = await running.collect()
+            try? CredentialFolder(sandbox: name, tag: rootTag).remove()
             logger.info("a sandbox ended", ["sandbox": name, "exit": exit.map(String.init) ?? "unknown"])
             table.change(name) {
                 $0.running = nil

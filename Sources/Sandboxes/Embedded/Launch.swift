@@ -15,6 +15,7 @@ struct Launch {
     let host: HostLayout
     let karsExecutable: String
     let groupName: String
+    let credentials: CredentialFolder
 
     /// How long the init may take to listen.
     static let patience: time_t = 10
@@ -122,6 +123,7 @@ struct Launch {
     }
 
     private func prepareFolders() throws(SandboxError) {
+        try credentials.make()
         // The agent of an earlier run may have put anything there: removed as a tree, links not followed.
         try removeTree(folders.run)
         for path in [folders.record, folders.status] where unlink(path) != 0 && errno != ENOENT {
@@ -139,7 +141,8 @@ struct Launch {
         bounds: [SandboxInit.Bound]
     ) throws(SandboxError) -> (bubblewrap: pid_t, initPid: pid_t, talk: Int32) {
         let arguments = BubblewrapArguments(
-            spec: spec, folders: folders, host: host, karsExecutable: karsExecutable)
+            spec: spec, folders: folders, host: host, karsExecutable: karsExecutable,
+            credentials: credentials.path)
         var opened: [Int32] = []
         defer { for descriptor in opened { close(descriptor) } }
         func keep(_ descriptor: Int32, _ what: String) throws(SandboxError) -> Int32 {

@@ -1,11 +1,11 @@
 import Glibc
 
 /// Starts a program with exactly the descriptors, environment and signal state it is given.
-enum Spawn {
+public enum Spawn {
     /// - Parameters:
     ///   - descriptors: what the child sees as 0, 1, 2, …; everything else is closed in it.
     ///   - newSession: leaves the caller's terminal and process group.
-    static func start(
+    public static func start(
         _ arguments: [String], environment: [String: String], descriptors: [Int32], newSession: Bool = true
     ) throws(SandboxError) -> pid_t {
         var actions = posix_spawn_file_actions_t()

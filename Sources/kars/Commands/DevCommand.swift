@@ -1,41 +1,85 @@
 import CommandTree
 import MeshNode
+import Sandboxes
 
 extension Command {
     /// `kars dev`
     static let dev = Command(
         "dev", summary: "Run an agent in a sandbox on this machine",
         discussion: """
-            Makes a sandbox at the node of this machine and starts the agent in it. Clients reach the \
-            agent at the printed URL, with the token of the printed file as bearer token.
+            Starts what is missing in the background: a registry, a relay and a node, which 'kars node stop' ends \
+            again. Then it makes a sandbox and starts the agent in it; one that is there already is attached to. \
+            Clients reach the agent at the printed URL, with the token of the printed file as bearer token.
+
+            On a terminal the first run asks who answers model calls, and keeps the answer. The agent is told its \
+            model; there is no inference router yet that would carry its calls, so the reference agent, which answers \
+            without a model, is what runs.
             """,
         options: [
             .value("name", "name", help: "Name of the sandbox", defaultValue: "dev-agent"),
             .value("workspace", "dir", kind: .directory, help: "Folder whose content the agent starts with"),
-        ] + NodeConnection.options,
+            .value("model", "model", help: "Model the agent is told to use", defaultNote: "the configured one"),
+            .value(
+                "policy", "preset", help: "Policy preset", defaultValue: "developer", allowed: AgentOptions.policies),
+            .value(
+                "target", "target", help: "Where the sandbox runs", defaultValue: "docker",
+                allowed: ["docker", "local-k8s"]),
+            .value("cluster-name", "name", help: "Kind cluster of --target local-k8s", defaultValue: "kars-dev"),
+            .flag("ephemeral", help: "Remove the cluster of --target local-k8s at the end"),
+            .value("github-token", "pat", help: "Use GitHub Models this once, without keeping the choice"),
+            .value("image", "image", help: "Container image of the sandbox", defaultNote: "the reference agent's"),
+            .flag("build", help: "Build the image from the Dockerfile first"),
+            .flag("build-base", help: "Build the base image too"),
+            .value(
+                "base-image", "image", help: "What the base image is built on",
+                defaultNote: "the base image of the Dockerfile"),
+            .value("mesh-provider", "provider", help: "Mesh stack", defaultValue: "agt", allowed: ["agt"]),
+            .value(
+                "agt-repo", "path", kind: .directory, help: "Checkout that mesh images would be built from",
+                environment: "KARS_AGT_REPO"),
+            .value("agt-sdk-tarball", "path", kind: .file, help: "Package to install in the sandbox's image"),
+            .flag("no-mesh", help: "Leave relay and registry out, with --target local-k8s"),
+            .value(
+                "global-registry", "url", kind: .url(schemes: ["http", "https"]),
+                help: "Join the mesh of this registry instead of starting one"),
+            AgentOptions.channels, AgentOptions.skillList,
+        ] + AgentOptions.credentials + NodeConnection.options,
         examples: [
             Example("kars dev", "Start an agent called dev-agent"),
             Example("kars dev --name researcher --workspace ./notes", "Give it files to start with"),
+            Example("kars dev --name my-bot --channels telegram", "Let it use the stored Telegram token"),
         ],
-        environment: [KarsHome.variable], group: "Lifecycle", later: ["down"],
-        laterOptions: [
-            "model", "policy", "target", "cluster-name", "ephemeral", "github-token", "image", "build",
-            "build-base", "base-image", "mesh-provider", "agt-repo", "agt-sdk-tarball", "no-mesh",
-            "global-registry", "channels", "telegram-token", "telegram-allow-from", "slack-token",
-            "discord-token", "skills", "brave-api-key", "tavily-api-key", "exa-api-key",
-            "firecrawl-api-key", "perplexity-api-key", "openai-api-key",
-        ]
+        environment: [KarsHome.variable], group: "Lifecycle", later: ["down"]
     ) { invocation in
-        let sandbox = try await NodeConnection.call(
-            CreateSandbox(
+        try Unsupported.refuse(notInDev, invocation)
+        let mesh = try MeshChoice.read(invocation)
+        let credentials = try AgentCredentials(invocation)
+        let image = invocation.value("image")
+        let configuration = try await FirstRun.configuration(invocation, needsModel: image != nil)
+        let settings = AgentSettings(
+            model: invocation.value("model") ?? configuration?.effectiveModel,
+            provider: configuration?.provider?.rawValue, policy: invocation.value("policy"),
+            channels: credentials.channels, skills: invocation.values("skills"))
+        try await NodeStart.ensure(invocation, mesh: mesh)
+        try await AgentStart(
+            request: CreateSandbox(
                 sandboxName: invocation.value("name") ?? "dev-agent",
-                workspace: invocation.value("workspace").map(absolutePath)),
-            invocation)
-        try OutputFormat.print(sandbox, invocation) {
-            var rows: [(String, String)] = []
-            if let url = sandbox.gatewayURL { rows.append(("URL", url)) }
-            if let file = sandbox.tokenFile { rows.append(("Token", "in \(file)")) }
-            return "\(sandbox.name) is \(sandbox.status)\n" + facts(rows)
-        }
+                workspace: invocation.value("workspace").map(absolutePath),
+                runtime: image == nil ? nil : AgentRuntime.openClaw.kind, image: image, settings: settings,
+                credentials: credentials.wire)
+        ).run(invocation)
     }
+
+    private static let noImages = "images are not built here yet"
+    private static let noKind = "it needs kind and kars' Helm chart, which this version does not bring"
+
+    private static let notInDev: [Unsupported] = [
+        .value("target", "local-k8s", noKind),
+        .given("cluster-name", noKind), .given("ephemeral", noKind), .given("no-mesh", noKind),
+        .given("github-token", Unsupported.noRouter),
+        .given("build", noImages), .given("build-base", noImages),
+        .given("base-image", noImages),
+        .given("agt-repo", "relay and registry are kars' own and need no images to be built"),
+        .given("agt-sdk-tarball", noImages),
+    ]
 }

@@ -51,6 +51,7 @@ extension Command {
                 "relay-token-file", "file", kind: .file, help: "File with the token the relay asks for",
                 environment: ServiceOptions.variable("node", "relay-token-file")),
         ] + ServiceOptions.transport("node") + ServiceOptions.log("node"),
+        subcommands: [.nodeStop],
         examples: [
             Example("kars node", "Be the peer 'local' on this machine's relay and registry"),
             Example(

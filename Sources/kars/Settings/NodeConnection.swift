@@ -12,7 +12,7 @@ enum NodeConnection {
     static let options = [socket, OutputFormat.option]
 
     static func socketPath(_ invocation: Invocation) throws(UsageError) -> String {
-        if let path = invocation.value("socket") { return absolutePath(path) }
+        if invocation.hasOption("socket"), let path = invocation.value("socket") { return absolutePath(path) }
         return try KarsHome(invocation.environment).folder(of: "node") + "/node.sock"
     }
 
@@ -29,6 +29,17 @@ enum NodeConnection {
         let loop = try EventLoop(name: "kars")
         defer { loop.shutdown() }
         return try await body(NodeClient(socketPath: path, loop: loop))
+    }
+
+    /// Whether somebody listens at the node's socket.
+    static func isAnswering(_ invocation: Invocation) async throws -> Bool {
+        do {
+            _ = try await call(PeerStatus(), invocation)
+            return true
+        } catch let failure as OperationFailure {
+            if failure.code == .unavailable { return false }
+            return true
+        }
     }
 
     /// Asks one thing.

@@ -4,6 +4,13 @@ import CommandTree
 enum Confirmation {
     static let option = Option.flag("yes", short: "y", help: "Do not ask")
 
+    /// Returns when somebody can be asked or need not be; for a command that must look first at what it would ask.
+    static func requirePossible(_ invocation: Invocation) throws(UsageError) {
+        guard invocation.flag("yes") || Console.isInteractive else {
+            throw .refused("there is no terminal to ask whether that is wanted; give --yes to do it")
+        }
+    }
+
     /// Returns when `--yes` was given or a person agreed.
     ///
     /// - Parameter question: without the question mark.

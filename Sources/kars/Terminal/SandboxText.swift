@@ -4,9 +4,12 @@ import MeshNode
 /// How sandboxes look in tables.
 enum SandboxText {
     static func table(_ sandboxes: [SandboxSummary], style: TerminalStyle) -> String {
-        var table = Table(header: ["NAME", "RUNTIME", "STATUS", "HOME", "EPOCH"])
+        var table = Table(header: ["NAME", "RUNTIME", "STATUS", "MODEL", "HOME", "EPOCH"])
         for sandbox in sandboxes {
-            table.add([sandbox.name, sandbox.runtime, sandbox.status, sandbox.home, String(sandbox.epoch)])
+            table.add([
+                sandbox.name, sandbox.runtime, sandbox.status, sandbox.settings?.model ?? "-", sandbox.home,
+                String(sandbox.epoch),
+            ])
         }
         return table.text(style)
     }
@@ -20,6 +23,23 @@ enum SandboxText {
         if let url = sandbox.gatewayURL { rows.append(("URL", url)) }
         if let file = sandbox.tokenFile { rows.append(("Token", "in \(file)")) }
         rows.append(("Limits", sandbox.limits.isEmpty ? "none" : sandbox.limits.joined(separator: ", ")))
-        return kars.facts(rows)
+        if let settings = sandbox.settings {
+            rows.append(("Model", settings.model ?? "none"))
+            if let provider = settings.provider { rows.append(("Provider", provider)) }
+            if let policy = settings.policy { rows.append(("Policy", policy)) }
+            if !settings.channels.isEmpty { rows.append(("Channels", settings.channels.joined(separator: ", "))) }
+            if !settings.skills.isEmpty { rows.append(("Skills", settings.skills.joined(separator: ", "))) }
+        }
+        if let names = sandbox.credentials, !names.isEmpty {
+            rows.append(("Credentials", names.joined(separator: ", ")))
+        }
+        return kars.facts(rows) + conditions(sandbox.conditions ?? [])
+    }
+
+    private static func conditions(_ conditions: [SandboxCondition]) -> String {
+        guard !conditions.isEmpty else { return "" }
+        var table = Table(header: ["CONDITION", "HOLDS", "WHY"])
+        for condition in conditions { table.add([condition.type, condition.holds ? "yes" : "no", condition.reason]) }
+        return "\n" + table.text()
     }
 }

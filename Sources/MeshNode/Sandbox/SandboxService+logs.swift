@@ -1,0 +1,41 @@
+import Sandboxes
+
+extension SandboxService {
+    /// Most lines from the end at once.
+    private static let maximumTail = 10_000
+    /// How long an answer waits for further lines, and how often it looks.
+    private static let logPatience = Duration.seconds(10)
+    private static let logInterval = Duration.milliseconds(100)
+
+    /// Log lines of a sandbox: from the end, or those behind an earlier answer, for which it waits a while.
+    public func logs(_ request: SandboxLogs) async throws -> SandboxLogs.Answer {
+        let name = request.sandboxName
+        let logs = request.log.map { [$0] } ?? SandboxLog.allCases
+        let deadline = ContinuousClock.now + Self.logPatience
+        while true {
+            _ = try record(name)
+            // Looked at first: what was written before an end is read after it.
+            let isAlive = try driver.state(of: name).isAlive
+            var lines: [String] = []
+            var sources: [SandboxLog] = []
+            var ends: [String: Int] = [:]
+            for log in logs {
+                let start: LogStart =
+                    request.after.map { .after($0[log.rawValue] ?? 0) }
+                    ?? .tail(max(1, min(request.tail, Self.maximumTail)))
+                let part = try driver.readLog(of: name, log, from: start)
+                let found = part.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
+                lines += found.map(String.init)
+                sources += found.map { _ in log }
+                ends[log.rawValue] = part.end
+            }
+            if request.after == nil || !lines.isEmpty || ends != request.after || !isAlive
+                || ContinuousClock.now >= deadline
+            {
+                return SandboxLogs.Answer(
+                    lines: lines, logs: logs.count > 1 ? sources : nil, end: ends, isOver: !isAlive && lines.isEmpty)
+            }
+            try await Task.sleep(for: Self.logInterval)
+        }
+    }
+}

@@ -1,0 +1,45 @@
+import CommandTree
+import MeshNode
+
+extension Command {
+    /// `kars connect`
+    static let connect = Command(
+        "connect", summary: "Talk to an agent",
+        discussion: """
+            In the terminal, line by line; with --web in a browser. Both go through the gateway of this machine's \
+            node, so an agent that moved away is reached in the same way, and one that moves meanwhile keeps answering.
+
+            The address that --web prints holds the agent's gateway token after a #, which a browser sends to nobody. \
+            Treat the address like the token.
+            """,
+        arguments: [.sandbox],
+        options: [
+            .flag("web", help: "Print the address of the web page, and serve it at --port"),
+            .flag("local", help: "Only when the agent lives here"),
+            .flag("cloud", help: "Only when the agent lives at another peer", conflicts: ["local"]),
+            .value(
+                "port", "port", kind: .integer(1...65_535), help: "Port of the web page on this machine",
+                defaultNote: "the gateway's"),
+            .value(
+                "ca", "file", kind: .file, help: "PEM file of the authorities to trust as gateway",
+                defaultNote: "the system's"),
+            NodeConnection.socket,
+        ],
+        examples: [
+            Example("kars connect researcher", "Talk to it in the terminal"),
+            Example("kars connect researcher --web", "Talk to it in a browser"),
+            Example("echo 'what is new?' | kars connect researcher", "Ask one thing from a script"),
+        ],
+        environment: [KarsHome.variable], group: "Operations", laterOptions: ["shell"]
+    ) { invocation in
+        guard invocation.flag("web") || !invocation.isGiven("port") else {
+            throw UsageError.refused("--port is for --web")
+        }
+        let door = try await AgentDoorway.find(invocation)
+        if invocation.flag("web") {
+            try await WebForward(door: door).run(port: try invocation.integer("port") ?? door.gateway?.port ?? 18789)
+        } else {
+            try await TerminalChat(door: door).run()
+        }
+    }
+}

@@ -1,0 +1,47 @@
+import CommandTree
+import FoundationEssentials
+import MeshNode
+import Storage
+import Transport
+
+/// The way to one agent through the gateway of this machine's node.
+struct AgentDoorway: Sendable {
+    let agent: String
+    /// The agent's address at the gateway.
+    let url: ServiceURL
+    let token: String
+    let tls: ClientTLS
+
+    /// Asks the node where the agent is, and says where it was found.
+    ///
+    /// - Throws: when it is not where `--local` or `--cloud` want it, or does not run.
+    static func find(_ invocation: Invocation) async throws -> AgentDoorway {
+        let name = invocation.required("name")
+        let sandbox = try await NodeConnection.call(SandboxStatus(sandboxName: name), invocation)
+        let isAway = sandbox.status == "offloaded"
+        if isAway, invocation.flag("local") {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(sandbox.home), not here", hint: "leave --local out to reach it there")
+        }
+        if !isAway, invocation.flag("cloud") {
+            throw OperationFailure(.refused, "\(name) lives here", hint: "leave --cloud out to reach it")
+        }
+        guard isAway || sandbox.status != "stopped" else {
+            throw OperationFailure(.refused, "\(name) is stopped", hint: "'kars dev --name \(name)' starts it again")
+        }
+        guard let text = sandbox.gatewayURL, let url = try? ServiceURL(parsing: text), let file = sandbox.tokenFile,
+            let token = try AtomicFile.read(file, limit: 4096)
+        else { throw OperationFailure(.failed, "the node does not say how to reach \(name)") }
+        let place = isAway ? "at \(PrintableText.escaped(sandbox.home))" : "here"
+        if Console.showsProgress { Console.complain("\(PrintableText.escaped(name)) lives \(place)") }
+        return AgentDoorway(
+            agent: name, url: url, token: String(decoding: token, as: UTF8.self).trimmingWhitespace,
+            tls: ClientTLS(caFile: invocation.value("ca")))
+    }
+
+    /// Where the gateway itself listens.
+    var gateway: (host: String, port: Int)? {
+        if case .tcp(let host, let port) = url.place { return (host, port) }
+        return nil
+    }
+}
