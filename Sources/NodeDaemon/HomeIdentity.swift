@@ -2,9 +2,22 @@ import FoundationEssentials
 import Glibc
 import MeshIdentity
 import Observability
+import Storage
 
 /// The identity of a home folder: the stored one, one of the public kars CLI that is sealed anew, or a fresh one.
-enum HomeIdentity {
+public enum HomeIdentity {
+    /// For commands that act as this peer without its node.
+    ///
+    /// - Parameter ask: asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.
+    public static func open(
+        folder: String, environment: [String: String], ask: KeySealers.AskPassphrase?
+    ) throws -> Identity {
+        try AtomicFile.makeFolder(folder)
+        return try open(
+            folder: folder, sealer: try KeySealers.standard(folder: folder, environment: environment, ask: ask),
+            environment: environment, logger: Logger.silent)
+    }
+
     static func open(
         folder: String, sealer: any KeySealer, environment: [String: String], logger: Logger
     ) throws -> Identity {

@@ -7,7 +7,7 @@ public struct NodeConfiguration: Sendable {
     public static let lockName = "node.lock"
 
     /// What a node says in the registry that it can do.
-    static let capabilities = ["kars-peer", "offload", "pairing"]
+    public static let capabilities = ["kars-peer", "offload", "pairing"]
 
     /// What other peers and commands call this one.
     public var name: String

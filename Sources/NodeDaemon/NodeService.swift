@@ -15,6 +15,8 @@ import Transport
 public final class NodeService: Sendable {
     /// How often the registry hears that this peer is here (it counts 90 s of silence as absence).
     private static let heartbeatInterval = Duration.seconds(30)
+    /// How long a question about this peer waits for the registry, in seconds.
+    private static let registryPatience = 2
     /// Heartbeats between two looks at the prekeys: about an hour.
     private static let heartbeatsPerUpkeep = 120
 
@@ -69,7 +71,9 @@ public final class NodeService: Sendable {
         self.identity = identity
         let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
         self.store = store
-        let registry = RegistryClient(url: configuration.registry, tls: configuration.tls, loop: loop)
+        let registry = RegistryClient(
+            url: configuration.registry, tls: configuration.tls, loop: loop,
+            log: try RegistryLog(registry: configuration.registry, folder: configuration.homeFolder))
         self.registry = registry
         let pairings = PairingService(
             store: store, identity: identity, peerName: configuration.name,
@@ -302,12 +306,15 @@ public final class NodeService: Sendable {
     }
 
     private func status() async throws -> PeerStatus.Answer {
-        PeerStatus.Answer(
+        var answer = PeerStatus.Answer(
             name: configuration.name, did: identity.did.text, amid: identity.publicKey.amid,
             publicKey: Base64.encodeURL(identity.publicKey.bytes), relay: configuration.relay.description,
             relayConnected: client.isConnected, registry: configuration.registry.description,
             registered: isRegistered.withLock { $0 }, sandboxes: await sandboxes.count,
             pairings: try await pairings.list().count { $0.phase == .active },
             gateway: running.withLock { $0.server?.endpoint.description ?? "" })
+        let (registry, did) = (registry, identity.did)
+        answer.tier = try? await withTimeout(seconds: Self.registryPatience) { try await registry.agent(did)?.tier }
+        return answer
     }
 }

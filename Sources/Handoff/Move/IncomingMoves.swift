@@ -303,8 +303,9 @@ actor IncomingMoves {
     // MARK: Settling
 
     private func view(of record: MoveRecord) async throws -> HomeView {
+        // On its word alone while clients wait; its log is asked afterwards.
         HomeView(
-            try await services.registry.home(of: record.lineage), epoch: record.epoch, giver: record.peer.did,
+            try await services.registry.homeRecord(of: record.lineage), epoch: record.epoch, giver: record.peer.did,
             taker: services.identity.did, newAgent: record.newAgent)
     }
 
@@ -383,6 +384,9 @@ actor IncomingMoves {
         Task {
             try? await self.forgetSecrets(of: record.id)
             try? await DiskWork.run { try MoveFolder.remove(folder) }
+            do { _ = try await self.services.registry.home(of: record.lineage) } catch {
+                self.services.logger.error("a home is not in the registry's log", ["sandbox": name, "error": "\(error)"])
+            }
         }
         return CommitMove.Answer(digest: done.progress.digestAfter ?? "", steps: times.milliseconds)
     }

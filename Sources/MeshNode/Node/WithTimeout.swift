@@ -1,5 +1,5 @@
 /// Runs an operation that honours cancellation, and cancels it when its time is up.
-func withTimeout<T: Sendable>(
+public func withTimeout<T: Sendable>(
     seconds: Int, _ operation: @escaping @Sendable () async throws -> T
 ) async throws -> T {
     try await withThrowingTaskGroup(of: T.self) { group in

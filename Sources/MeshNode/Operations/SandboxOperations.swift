@@ -227,6 +227,9 @@ public struct PeerStatus: PeerOperation {
         public let sandboxes: Int
         public let pairings: Int
         public let gateway: String
+        /// `anonymous` or `verified`, as the registry says now; nil when it does not answer or does not know this peer.
+        public var tier: String?
+
         public init(
             name: String, did: String, amid: String, publicKey: String, relay: String,
             relayConnected: Bool, registry: String, registered: Bool, sandboxes: Int, pairings: Int,

@@ -5,10 +5,13 @@ import Transport
 /// The registry as this peer uses it (AgentMesh wire §7).
 public struct RegistryClient: Sendable {
     public let url: ServiceURL
+    /// What home records are held against; nil believes the registry.
+    let log: RegistryLog?
     private let client: HTTPClient
 
-    public init(url: ServiceURL, tls: ClientTLS, loop: EventLoop) {
+    public init(url: ServiceURL, tls: ClientTLS, loop: EventLoop, log: RegistryLog? = nil) {
         self.url = url
+        self.log = log
         client = HTTPClient(loop: loop, tls: tls, timeout: .seconds(15), maximumBodyBytes: 4 << 20)
     }
 
@@ -83,8 +86,8 @@ public struct RegistryClient: Sendable {
         guard response.status == 200 || response.status == 429 else { throw failure(response, "heartbeat") }
     }
 
-    /// Where an agent lives; nil when nobody has said so yet (design decision 4).
-    public func home(of agent: DID) async throws -> HomeRecord? {
+    /// What the registry says of an agent's home, on its word alone; ``home(of:)`` asks its log, too.
+    public func homeRecord(of agent: DID) async throws -> HomeRecord? {
         let response = try await send("GET", "/v1/agents/\(agent)/home")
         if response.status == 404 { return nil }
         return try decoded(HomeRecord.self, response, "reading the home of \(agent)")
@@ -110,18 +113,21 @@ public struct RegisteredAgent: Codable, Sendable {
     public let metadata: [String: String]
     /// 0 to 1.
     public let reputationScore: Double?
+    /// `anonymous` or `verified`.
+    public let tier: String?
     /// The key's last word; only our own registry tells it.
     public let revocation: RevocationCertificate?
 
     public init(
         did: String, publicKey: String?, capabilities: [String] = [], metadata: [String: String] = [:],
-        reputationScore: Double?, revocation: RevocationCertificate? = nil
+        reputationScore: Double?, tier: String? = nil, revocation: RevocationCertificate? = nil
     ) {
         self.did = did
         self.publicKey = publicKey
         self.capabilities = capabilities
         self.metadata = metadata
         self.reputationScore = reputationScore
+        self.tier = tier
         self.revocation = revocation
     }
 
@@ -132,14 +138,14 @@ public struct RegisteredAgent: Codable, Sendable {
     }
 
     private enum CodingKeys: String, CodingKey {
-        case did, capabilities, metadata, revocation
+        case did, capabilities, metadata, tier, revocation
         case publicKey = "public_key"
         case reputationScore = "reputation_score"
     }
 }
 
 extension RegistryClient {
-    private func send(
+    func send(
         _ method: String, _ path: String, as identity: Identity? = nil, body: [UInt8] = []
     ) async throws -> HTTPClientResponse {
         var headers: HTTPHeaders = [:]
@@ -156,7 +162,18 @@ extension RegistryClient {
         }
     }
 
-    private func decoded<T: Decodable>(
+    func fetch<T: Decodable>(_ path: String, _ what: String) async throws -> T {
+        try decoded(T.self, try await send("GET", path), what)
+    }
+
+    /// The newest home of an agent in the registry's log, unchecked; nil when the log tells none.
+    func logProof(about agent: DID) async throws -> LogProof? {
+        let response = try await send("GET", "/v1/log/proof?kind=home&did=\(agent)")
+        if response.status == 404 { return nil }
+        return try decoded(LogProof.self, response, "reading the registry's log")
+    }
+
+    func decoded<T: Decodable>(
         _ type: T.Type, _ response: HTTPClientResponse, _ what: String
     ) throws -> T {
         guard response.status == 200 else { throw failure(response, what) }
@@ -166,7 +183,7 @@ extension RegistryClient {
         return value
     }
 
-    private func failure(_ response: HTTPClientResponse, _ what: String) -> OperationFailure {
+    func failure(_ response: HTTPClientResponse, _ what: String) -> OperationFailure {
         struct Detail: Decodable { let detail: String }
         let detail = PeerJSON.decode(Detail.self, from: response.body)?.detail ?? "status \(response.status)"
         let code: OperationFailure.Code =

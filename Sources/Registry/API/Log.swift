@@ -16,7 +16,12 @@ extension RegistryAPI {
         guard let text = request.queryValue("did") else {
             throw Refusal.malformed("the query parameter did is missing")
         }
-        guard let did = try? DID(parsing: text), let found = try await store.logInclusion(of: did) else {
+        var kind: KeyBinding.Kind?
+        if let text = request.queryValue("kind") {
+            kind = KeyBinding.Kind(rawValue: text)
+            guard kind != nil else { throw Refusal.malformed("kind is registration, home or revocation") }
+        }
+        guard let did = try? DID(parsing: text), let found = try await store.logInclusion(of: did, kind: kind) else {
             throw Refusal.missing("the log holds nothing about this agent")
         }
         return .json(LogProof(entry: found.entry, path: found.path, head: head(of: found.state)))

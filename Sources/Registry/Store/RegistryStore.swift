@@ -64,8 +64,8 @@ protocol RegistryStore: Sendable {
 
     func logState() async throws -> LogState
     func logPage(start: Int, limit: Int) async throws -> LogPage
-    /// Nil when nothing was ever said of it.
-    func logInclusion(of did: DID) async throws -> LogInclusion?
+    /// The newest entry about an agent, of one kind or of any; nil when nothing of the sort was ever said of it.
+    func logInclusion(of did: DID, kind: KeyBinding.Kind?) async throws -> LogInclusion?
     /// Nil for sizes that the log does not have.
     func logConsistency(from: Int, to: Int) async throws -> LogConsistency?
 

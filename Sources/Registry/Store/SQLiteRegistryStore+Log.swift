@@ -70,14 +70,15 @@ extension SQLiteRegistryStore {
         }
     }
 
-    func logInclusion(of did: DID) async throws -> LogInclusion? {
+    func logInclusion(of did: DID, kind: KeyBinding.Kind?) async throws -> LogInclusion? {
         try await database.read { connection in
             let entry = try connection.first(
                 """
-                SELECT e.position, e.leaf FROM log_entry e
-                WHERE e.position = (SELECT max(position) FROM log_subject WHERE did = ?)
+                SELECT e.position, e.leaf FROM log_subject s JOIN log_entry e ON e.position = s.position
+                WHERE s.did = ?1 AND (?2 IS NULL OR json_extract(e.leaf, '$.kind') = ?2)
+                ORDER BY s.position DESC LIMIT 1
                 """,
-                .blob(did.rowKey)
+                .blob(did.rowKey), kind.map { .text($0.rawValue) } ?? .null
             ) { LogEntry(index: $0.int(0), leaf: $0.text(1)) }
             guard let entry else { return nil }
             let size = try Self.logSize(on: connection)

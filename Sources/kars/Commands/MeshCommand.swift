@@ -8,9 +8,9 @@ extension Command {
     /// `kars mesh`
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
-        subcommands: [.meshStatus, .meshReset, .meshRevoke], group: "Agent mobility",
+        subcommands: [.meshAuth, .meshStatus, .meshReset, .meshRevoke], group: "Agent mobility",
         later: [
-            "auth", "setup-trust", "list", "security", "peer", "promote", "unpair", "demote",
+            "setup-trust", "list", "security", "peer", "promote", "unpair", "demote",
         ])
 
     private static let meshStatus = Command(
@@ -20,13 +20,34 @@ extension Command {
         examples: [Example("kars mesh status", "See who this peer is")],
         environment: [KarsHome.variable]
     ) { invocation in
+        let folder = try KarsHome(invocation.environment).path
         do {
             let status = try await NodeConnection.call(PeerStatus(), invocation)
-            try OutputFormat.print(status, invocation) { PeerText.facts(status) }
+            let verification = VerificationRecord.find(in: folder, amid: status.amid)
+            try OutputFormat.print(Verified(peer: status, verification: verification), invocation) {
+                PeerText.facts(status, verification)
+            }
         } catch let failure as OperationFailure where failure.code == .unavailable {
             guard let stored = try StoredIdentity.find(invocation) else { throw failure }
-            try OutputFormat.print(stored, invocation) { PeerText.facts(stored) }
+            let verification = VerificationRecord.find(in: folder, amid: stored.amid)
+            try OutputFormat.print(Verified(peer: stored, verification: verification), invocation) {
+                PeerText.facts(stored, verification)
+            }
         }
+    }
+
+    /// A peer's facts, and beside them who signed in for it.
+    private struct Verified<Peer: Encodable>: Encodable {
+        let peer: Peer
+        let verification: VerificationRecord?
+
+        func encode(to encoder: any Encoder) throws {
+            try peer.encode(to: encoder)
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encodeIfPresent(verification, forKey: .verification)
+        }
+
+        private enum CodingKeys: CodingKey { case verification }
     }
 
     private static let meshRevoke = Command(
@@ -68,7 +89,10 @@ extension Command {
             throw OperationFailure(.conflict, "the node runs", hint: "stop it, then run this again")
         }
         try Confirmation.require("Delete the identity \(stored.did) for good", invocation)
-        try withExtendedLifetime(lock) { try Keystore.reset(folder: home) }
+        try withExtendedLifetime(lock) {
+            try Keystore.reset(folder: home)
+            VerificationRecord.remove(in: home)
+        }
         try Console.line("deleted \(stored.did); the node's next start makes and registers a new identity")
         Console.complain("Pair with other peers again: they trust the old identity only.")
     }

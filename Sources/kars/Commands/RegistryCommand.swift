@@ -31,7 +31,7 @@ extension Command {
                 "anonymous-lifetime", "time", kind: .duration,
                 help: "Forget anonymous agents that were silent for so long", defaultNote: "never",
                 environment: ServiceOptions.variable("registry", "anonymous-lifetime")),
-        ] + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
+        ] + SignInOptions.all + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
             + ServiceOptions.log("registry"),
         examples: [
             Example("kars registry", "Serve this machine"),
@@ -55,9 +55,12 @@ extension Command {
             do { configuration.entra = try EntraSettings(audience: audience, tenantID: tenant) } catch {
                 throw UsageError.refused("\(error)")
             }
-        case (nil, nil): break
-        default: throw UsageError.refused("--entra-audience and --entra-tenant go together")
+        case (nil, let tenant?) where invocation.value("entra-client-id") == nil:
+            throw UsageError.refused("--entra-tenant \(tenant) needs --entra-audience, --entra-client-id or both")
+        case (_?, nil): throw UsageError.refused("--entra-audience needs --entra-tenant")
+        case (nil, _): break
         }
+        configuration.oauth = try SignInOptions.settings(invocation)
         try await ServiceRunner.run("registry", invocation) { [configuration] given in
             let service = try RegistryService(
                 configuration: configuration, logger: given.logger, metrics: given.metrics,
