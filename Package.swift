@@ -76,7 +76,10 @@ let package = Package(
             name: "FuzzSupport", dependencies: ["MeshIdentity"], path: "Tests/FuzzSupport", swiftSettings: strict),
         tests("MeshIdentity", ["FuzzSupport"], resources: [.copy("Vectors")]),
         tests("Relay", ["Transport", "MeshIdentity"]),
-        tests("Registry", ["Transport", "MeshIdentity"]),
+        .target(
+            name: "SignInSupport", dependencies: ["MeshIdentity", "Transport", "COpenSSL"], path: "Tests/SignInSupport",
+            swiftSettings: strict),
+        tests("Registry", ["Transport", "MeshIdentity", "SignInSupport"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),
@@ -86,6 +89,6 @@ let package = Package(
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
-        tests("kars", ["Transport", "MeshIdentity", "MeshNode"]),
+        tests("kars", ["Transport", "MeshIdentity", "MeshNode", "SignInSupport"]),
     ]
 )

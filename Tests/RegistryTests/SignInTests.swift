@@ -1,5 +1,5 @@
 import Foundation
-import Synchronization
+import SignInSupport
 import TestSupport
 import Testing
 import Transport
@@ -7,92 +7,15 @@ import Transport
 @testable import MeshIdentity
 @testable import Registry
 
-/// GitHub and Entra in one small server: real forms, real RS256, and PKCE checked as they check it.
-private final class FakeProvider: Sendable {
-    struct Behaviour: Sendable {
-        var isDown = false
-        var published = [TokenSigner.first]
-        var signer = TokenSigner.first
-        /// Claims of the ID token that are not as they should be.
-        var claims: @Sendable (_ nonce: String) -> [String: any Sendable] = { _ in [:] }
-        /// The query that the browser was sent with, and the time of the registry's clock.
-        var asked: [String: String] = [:]
-        var now = Date()
-    }
-
-    let behaviour = Mutex(Behaviour())
-    let loop: EventLoop
-    private let server = Mutex<Server?>(nil)
-    let url: String
-
-    static func start() async throws -> FakeProvider {
-        let loop = try EventLoop(name: "provider")
-        let box = Box()
-        let server = try await Server(
-            loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0),
-            http: { request in box.provider.withLock { $0 }?.answer(request) ?? HTTPResponse(status: 500) })
-        let provider = FakeProvider(loop: loop, url: "http://\(server.endpoint)")
-        provider.server.withLock { $0 = server }
-        box.provider.withLock { $0 = provider }
-        return provider
-    }
-
-    private final class Box: Sendable { let provider = Mutex<FakeProvider?>(nil) }
-
-    private init(loop: EventLoop, url: String) {
-        self.loop = loop
-        self.url = url
-    }
-
-    func stop() async {
-        await server.withLock { $0 }?.close()
-        loop.shutdown()
-    }
-
-    func clients() throws -> [OAuthClient] {
-        let secret = SecretBytes(copying: Array("s3cret &=+".utf8))
-        let home = try ServiceURL(parsing: "http://127.0.0.1:1/registry")
+extension FakeProvider {
+    /// The registry's way to both.
+    fileprivate func clients() throws -> [OAuthClient] {
+        let secret = SecretBytes(copying: Array(Self.secret.utf8))
+        let home = try ServiceURL(parsing: Self.registryURL)
         return [
             try .github(clientID: "gh-client", clientSecret: secret, site: url, api: url + "/api"),
             try .entra(tenantID: EntraClaims.tenant, clientID: "entra-client", clientSecret: secret, site: url),
         ].map { OAuthClient($0, publicURL: home, loop: loop) }
-    }
-
-    private func answer(_ request: HTTPRequest) -> HTTPResponse {
-        let behaviour = behaviour.withLock { $0 }
-        guard !behaviour.isDown else { return HTTPResponse(status: 503) }
-        let form = HTTPRequest(path: "/", query: String(decoding: request.body, as: UTF8.self))
-        switch (request.method, request.path) {
-        case ("POST", "/login/oauth/access_token"):
-            return refusal(of: form, "gh-client", behaviour) ?? .json(["access_token": "gho_token"])
-        case ("GET", "/api/user"):
-            guard request.headers["authorization"] == "Bearer gho_token" else { return HTTPResponse(status: 401) }
-            return .bytes(Array(#"{"id":583231,"login":"octocat","email":null,"plan":{}}"#.utf8))
-        case ("POST", "/\(EntraClaims.tenant)/oauth2/v2.0/token"):
-            if let refusal = refusal(of: form, "entra-client", behaviour) { return refusal }
-            let nonce = behaviour.asked["nonce"] ?? ""
-            var claims = EntraClaims.make(
-                [
-                    "aud": "entra-client", "nonce": nonce, "oid": "person-1", "preferred_username": "ada@example.com",
-                    "email": "ada@example.com", "azp": NSNull(),
-                ], now: behaviour.now)
-            claims.merge(behaviour.claims(nonce)) { $1 }
-            return .json(["id_token": behaviour.signer.token(claims), "access_token": "opaque"])
-        case ("GET", "/\(EntraClaims.tenant)/discovery/v2.0/keys"):
-            return .bytes(TokenSigner.document(behaviour.published.map { $0.published() }))
-        default: return HTTPResponse(status: 404)
-        }
-    }
-
-    private func refusal(of form: HTTPRequest, _ client: String, _ behaviour: Behaviour) -> HTTPResponse? {
-        let verifier = form.queryValue("code_verifier") ?? ""
-        let challenge = Base64.encodeURL(SHA256Digest.hash(Array(verifier.utf8)))
-        guard form.queryValue("code") == "good code", form.queryValue("client_id") == client,
-            form.queryValue("client_secret") == "s3cret &=+", form.queryValue("grant_type") == "authorization_code",
-            form.queryValue("redirect_uri") == "http://127.0.0.1:1/registry/v1/auth/oauth/callback",
-            challenge == behaviour.asked["code_challenge"]
-        else { return .json(["error": "bad_verification_code"], status: 400) }
-        return nil
     }
 }
 

@@ -4,15 +4,15 @@ import MeshIdentity
 
 /// An issuer's RSA key: signs real RS256 tokens and publishes its public half.
 // @unchecked: the key is made in init, only read after that, and released in deinit.
-final class TokenSigner: @unchecked Sendable {
+package final class TokenSigner: @unchecked Sendable {
     private let key: OpaquePointer
-    let id: String
+    package let id: String
 
     /// Made once, because two primes take a moment.
-    static let first = TokenSigner(id: "key-1")
-    static let second = TokenSigner(id: "key-2")
+    package static let first = TokenSigner(id: "key-1")
+    package static let second = TokenSigner(id: "key-2")
 
-    init(id: String, bits: Int = 2048) {
+    package init(id: String, bits: Int = 2048) {
         self.id = id
         let context = EVP_PKEY_CTX_new_from_name(nil, "RSA", nil)
         defer { EVP_PKEY_CTX_free(context) }
@@ -32,12 +32,12 @@ final class TokenSigner: @unchecked Sendable {
     deinit { EVP_PKEY_free(key) }
 
     /// The member of a key set.
-    func published(id: String? = nil) -> [String: Any] {
+    package func published(id: String? = nil) -> [String: Any] {
         ["kty": "RSA", "use": "sig", "kid": id ?? self.id, "n": number("n"), "e": number("e"), "x5c": ["unused"]]
     }
 
     /// `{"keys": […]}`
-    static func document(_ keys: [[String: Any]]) -> [UInt8] {
+    package static func document(_ keys: [[String: Any]]) -> [UInt8] {
         Array(try! JSONSerialization.data(withJSONObject: ["keys": keys]))
     }
 
@@ -56,7 +56,7 @@ final class TokenSigner: @unchecked Sendable {
         return Base64.encodeURL(Array(buffer.prefix(size).reversed().drop { $0 == 0 }))
     }
 
-    func sign(_ message: [UInt8]) -> [UInt8] {
+    package func sign(_ message: [UInt8]) -> [UInt8] {
         let context = EVP_MD_CTX_new()
         defer { EVP_MD_CTX_free(context) }
         var signature = [UInt8](repeating: 0, count: 1024)
@@ -67,27 +67,27 @@ final class TokenSigner: @unchecked Sendable {
     }
 
     /// A signed token in compact form.
-    func token(_ claims: [String: Any], header: [String: Any] = [:]) -> String {
+    package func token(_ claims: [String: Any], header: [String: Any] = [:]) -> String {
         var fields: [String: Any] = ["alg": "RS256", "typ": "JWT", "kid": id]
         fields.merge(header) { $1 }
         let signed = Self.part(fields) + "." + Self.part(claims)
         return signed + "." + Base64.encodeURL(sign(Array(signed.utf8)))
     }
 
-    static func part(_ object: [String: Any]) -> String {
+    package static func part(_ object: [String: Any]) -> String {
         let present = object.filter { !($0.value is NSNull) }
         return Base64.encodeURL(Array(try! JSONSerialization.data(withJSONObject: present)))
     }
 }
 
 /// What Entra says of an application of our tenant.
-enum EntraClaims {
-    static let audience = "api://agentmesh"
-    static let tenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
-    static let application = "0c0ffee0-0000-4000-8000-000000000001"
+package enum EntraClaims {
+    package static let audience = "api://agentmesh"
+    package static let tenant = "72f988bf-86f1-41af-91ab-2d7cd011db47"
+    package static let application = "0c0ffee0-0000-4000-8000-000000000001"
 
     /// `NSNull` leaves a claim out.
-    static func make(_ changes: [String: Any] = [:], now: Date) -> [String: Any] {
+    package static func make(_ changes: [String: Any] = [:], now: Date) -> [String: Any] {
         let time = Int(now.timeIntervalSince1970)
         let claims: [String: Any] = [
             "iss": "https://login.microsoftonline.com/\(tenant)/v2.0", "aud": audience, "tid": tenant,
