@@ -8,9 +8,13 @@ import Transport
 /// The AgentMesh registry: identities, prekeys, discovery, presence, reputation and home records over HTTP
 /// (AgentMesh wire §7, design decisions 3 and 4).
 public final class RegistryService: Sendable {
+    /// The file in the data folder that holds all it knows, less the key of its log.
+    public static let databaseName = "registry.db"
+
     private struct Running {
         let server: Server
         let loops: [EventLoop]
+        let oauth: OAuthClients
         let upkeep: Task<Void, Never>
     }
 
@@ -61,18 +65,18 @@ public final class RegistryService: Sendable {
             var limits = ServerLimits()
             // Twice the bound, so that a body a little too long gets an answer that says so in JSON.
             limits.maximumBodyBytes = 2 * configuration.limits.maximumBodyBytes
+            let oauth = OAuthClients(Self.clients(configuration.oauth, on: loops[0]))
             let api = try RegistryAPI(
                 store: store, limits: configuration.limits, policy: configuration.policy, signer: signer,
                 verifier: configuration.entra?.verifier(on: loops[0]),
-                oauth: configuration.oauth.map { settings in
-                    settings.providers.map { OAuthClient($0, publicURL: settings.publicURL, loop: loops[0]) }
-                } ?? [], logger: logger, metrics: metrics, health: health)
+                oauth: oauth, logger: logger, metrics: metrics, health: health)
             let server = try await Server(
                 loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
                 http: { await api.handle($0) })
             let mayRun = state.withLock { state in
                 guard case .starting = state else { return false }
-                state = .running(Running(server: server, loops: loops, upkeep: Task { await self.removeIdleAgents() }))
+                state = .running(Running(
+                    server: server, loops: loops, oauth: oauth, upkeep: Task { await self.removeIdleAgents() }))
                 return true
             }
             guard mayRun else {
@@ -87,6 +91,22 @@ public final class RegistryService: Sendable {
             await Self.offPool { [loops] in for loop in loops { loop.shutdown() } }
             throw error
         }
+    }
+
+    /// Takes up other providers or secrets, and checks the certificate's files, which new connections take up anyway.
+    ///
+    /// Sign-ins under way end at the provider they began at, with its new secret.
+    ///
+    /// - Throws: when the files cannot be used; those it had stay in use, and the rest is taken up.
+    public func reload(oauth: OAuthSettings?) async throws {
+        guard case .running(let running) = state.withLock({ $0 }) else { return }
+        running.oauth.replace(by: Self.clients(oauth, on: running.loops[0]))
+        try await running.server.checkCertificate()
+    }
+
+    private static func clients(_ settings: OAuthSettings?, on loop: EventLoop) -> [OAuthClient] {
+        guard let settings else { return [] }
+        return settings.providers.map { OAuthClient($0, publicURL: settings.publicURL, loop: loop) }
     }
 
     /// Finishes requests under way, closes all connections and the store. Idempotent; a stopped service stays so.
@@ -106,20 +126,6 @@ public final class RegistryService: Sendable {
             store.close()
         }
         if running != nil { logger.info("registry stopped") }
-    }
-
-    /// Copies all that the registry knows, as it is at one moment, into a new file of mode 0600, while it goes on
-    /// serving; an older backup there is replaced. The key of the log is not in it.
-    ///
-    /// Whoever serves from a backup hands out one-time prekeys again that were handed out since it was made.
-    public func backup(to path: String) async throws {
-        let store = self.store
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
-                continuation.resume(with: Result { try store.backup(to: path) })
-            }
-        }
-        logger.info("registry backed up", ["file": path])
     }
 
     /// Until it is cancelled.

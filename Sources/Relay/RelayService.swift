@@ -9,6 +9,9 @@ import Transport
 /// It sees addresses and ciphertext only. A message is on disk before its sender is told so, and stays there
 /// until its recipient acks it.
 public final class RelayService: Sendable {
+    /// The file in the data folder that holds the messages.
+    public static let databaseName = "inbox.db"
+
     /// What runs between ``start()`` and ``stop()``.
     private struct Parts: Sendable {
         let lock: FileLock
@@ -73,7 +76,7 @@ public final class RelayService: Sendable {
             try AtomicFile.makeFolder(configuration.dataFolder)
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
             let inbox = try SQLiteInbox(
-                path: configuration.dataFolder + "/inbox.db", recentIDs: configuration.limits.recentIDs,
+                path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
                 commitDelay: configuration.limits.commitDelay, logger: logger)
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
@@ -99,6 +102,16 @@ public final class RelayService: Sendable {
             phase.withLock { $0 = .stopped }
             throw error
         }
+    }
+
+    /// Takes up another shared token for newcomers, and checks the certificate's files, which new connections take up
+    /// anyway.
+    ///
+    /// - Throws: when the files cannot be used; those it had stay in use, and the token is taken up.
+    public func reload(sharedToken: [UInt8]?) async throws {
+        guard case .running(let parts) = phase.withLock({ $0 }) else { return }
+        parts.context.admission.replace(sharedToken: sharedToken)
+        try await parts.server?.checkCertificate()
     }
 
     /// Takes no more connections, finishes what was received, closes the others with 1012 (AgentMesh wire §5)

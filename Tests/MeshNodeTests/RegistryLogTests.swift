@@ -70,10 +70,10 @@ struct RegistryLogTests {
         try result.get()
     }
 
-    /// Registers an agent and its home, and returns the agent.
+    /// Registers an agent with its home, and returns the agent.
     private func settle(_ client: RegistryClient, home: Identity) async throws -> DID {
         let agent = Identity.generate()
-        for identity in [agent, home] { try await client.register(identity, capabilities: [], metadata: [:]) }
+        try await client.register(agent, capabilities: [], metadata: [:])
         try await client.setHome(
             of: agent.did, .make(agent: agent.did, epoch: 1, home: home.did, signer: agent, now: Date()))
         return agent.did
@@ -92,6 +92,7 @@ struct RegistryLogTests {
     @Test func aHomeThatTheLogHoldsIsBelievedAlsoWhileTheLogGrows() async throws {
         try await withRegistry { _, registry in
             let client = try client(registry), home = Identity.generate()
+            try await client.register(home, capabilities: [], metadata: [:])
             #expect(try await client.home(of: Identity.generate().did) == nil)
             let agents = try await withThrowingTaskGroup(of: DID.self) { group in
                 for _ in 0..<20 { group.addTask { try await settle(client, home: home) } }
@@ -120,6 +121,7 @@ struct RegistryLogTests {
     @Test func aHomeThatOnlyThisPeerIsToldIsRefused() async throws {
         try await withRegistry { _, registry in
             let client = try client(registry), home = Identity.generate(), thief = Identity.generate()
+            try await client.register(home, capabilities: [], metadata: [:])
             let agent = try await settle(client, home: home)
             registry.say { path, text in
                 path.hasSuffix("/home") ? text.replacing(home.did.canonical, with: thief.did.canonical) : text
@@ -145,6 +147,7 @@ struct RegistryLogTests {
         let first = Identity.generate()
         try await withRegistry { mesh, registry in
             let client = try client(registry)
+            try await client.register(first, capabilities: [], metadata: [:])
             _ = try await settle(client, home: first)
             let key = try await client.signingKey()
             let other = try await TestMesh()
@@ -154,6 +157,7 @@ struct RegistryLogTests {
             try real.replacing("\(registry.url)", with: "\(impostor.url)")
                 .write(toFile: folder.file("registry-log.json"), atomically: true, encoding: .utf8)
             let fooled = try self.client(impostor)
+            try await fooled.register(first, capabilities: [], metadata: [:])
             let agent = try await settle(fooled, home: first)
             let text = await refusal { try await fooled.home(of: agent) }
             #expect(text.hasPrefix("refused:") && text.contains("not signed by the registry's key"), "\(text)")

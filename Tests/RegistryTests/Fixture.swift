@@ -26,7 +26,7 @@ final class Fixture: Sendable {
         health.becomeReady()
         let clock = self.clock, logKey = self.logKey
         api = try RegistryAPI(
-            store: store, limits: limits, policy: policy, signer: logKey, verifier: verifier, oauth: oauth, logger: .silent, metrics: metrics, health: health,
+            store: store, limits: limits, policy: policy, signer: logKey, verifier: verifier, oauth: OAuthClients(oauth), logger: .silent, metrics: metrics, health: health,
             now: { clock.now })
     }
 

@@ -42,9 +42,12 @@ struct UpkeepTests {
         do {
             let registry = try Fixture(folder: folder)
             await registry.register(agent, capabilities: ["chat"])
-            for _ in 0..<2 { try registry.store.backup(to: copy) }
+            let source = registry.store.database.path
+            for _ in 0..<2 { try DatabaseBackup.write(of: source, to: copy, replacing: true) }
             await registry.register(later)
-            #expect(throws: (any Error).self) { try registry.store.backup(to: folder.file("absent/registry.db")) }
+            #expect(throws: StorageError.self) {
+                try DatabaseBackup.write(of: source, to: folder.file("absent/registry.db"), replacing: true)
+            }
         }
         let mode = try FileManager.default.attributesOfItem(atPath: copy)[.posixPermissions] as? Int
         #expect(mode == 0o600)

@@ -60,6 +60,14 @@ struct RelayProtocolTests {
             #expect(try await alice.closeCode() == 4003)
             #expect(alice.frames.map(\.type) == ["error"])
             try await bob.join(relay, token: "secret")
+            // Newcomers need the new one; who is connected stays.
+            try await relay.service.reload(sharedToken: Array("other".utf8))
+            let late = MeshClient(), right = MeshClient()
+            try await late.connect(relay, token: "secret")
+            #expect(try await late.closeCode() == 4003)
+            try await right.join(relay, token: "other")
+            bob.message("1", to: right.did)
+            _ = try await right.next("message")
         }
     }
 

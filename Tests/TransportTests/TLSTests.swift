@@ -167,6 +167,40 @@ import Testing
         }
     }
 
+    @Test func renewedFilesAreTakenUpAndBrokenOnesAreNot() async throws {
+        try await withFolder { folder in
+            let old = try Authority("old", in: folder), new = try Authority("new", in: folder)
+            let first = try old.issue("first", names: "DNS:localhost")
+            let second = try new.issue("second", names: "DNS:localhost")
+            let files = (certificate: folder + "/used.pem", key: folder + "/used.key")
+            func use(_ pair: (certificate: String, key: String)) throws {
+                for (source, target) in [(pair.certificate, files.certificate), (pair.key, files.key)] {
+                    try Data(contentsOf: URL(fileURLWithPath: source)).write(to: URL(fileURLWithPath: target))
+                }
+            }
+            try use(first)
+            try await withLoop { loop in
+                let server = try await Server(
+                    loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0),
+                    tls: ServerTLS(certificateFile: files.certificate, keyFile: files.key), http: { _ in .text("") })
+                let url = try ServiceURL(parsing: "https://localhost:\(server.endpoint.port!)/")
+                func answers(to authority: Authority) async -> Bool {
+                    let client = HTTPClient(loop: loop, tls: ClientTLS(caFile: authority.file))
+                    return (try? await client.send(HTTPClientRequest(url: url)).status) == 200
+                }
+                #expect(await answers(to: old))
+                try Data("no certificate".utf8).write(to: URL(fileURLWithPath: files.certificate))
+                await expectTLSError { try await server.checkCertificate() }
+                #expect(await answers(to: old))
+                try use(second)
+                try await server.checkCertificate()
+                #expect(await answers(to: new))
+                #expect(await !answers(to: old))
+                await server.close()
+            }
+        }
+    }
+
     @Test func plainBytesOnASecurePortAreCut() async throws {
         let calls = Tally()
         try await withSecureSite(

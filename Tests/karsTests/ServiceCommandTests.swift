@@ -81,4 +81,49 @@ struct ServiceCommandTests {
         first.signal(SIGTERM)
         #expect(await first.wait().status == 0)
     }
+
+    @Test func aHangupReadsFilesAnewAndEndsNothing() async throws {
+        let file = home.file("token")
+        try "first".write(toFile: file, atomically: true, encoding: .utf8)
+        let relay = try BuiltProgram.start(["relay", "--listen", "127.0.0.1:0", "--token-file", file], home: home)
+        let place = try await relay.line(startingWith: "listening ws://")
+        relay.signal(SIGHUP)
+        try await waitUntil("it was reloaded") { relay.errorsSoFar.contains("\"reloaded\"") }
+        try FileManager.default.removeItem(atPath: file)
+        relay.signal(SIGHUP)
+        try await waitUntil("the missing file was told") { relay.errorsSoFar.contains("there is no file \(file)") }
+        #expect(try await get("http://\(place)/healthz").status == 200)
+        let agent = try BuiltProgram.start(
+            ["agent", "--listen", "127.0.0.1:0", "--workspace", home.file("work")], home: home)
+        _ = try await agent.line(startingWith: "listening ")
+        agent.signal(SIGHUP)
+        try await waitUntil("it says so") { agent.errorsSoFar.contains("nothing to reload") }
+        for service in [relay, agent] {
+            service.signal(SIGTERM)
+            #expect(await service.wait().status == 0)
+        }
+    }
+
+    @Test(arguments: ["relay", "registry"]) func aServiceIsCopiedWhileItRunsAndServesFromTheCopy(_ role: String) async throws {
+        let service = try BuiltProgram.start([role, "--listen", "127.0.0.1:0"], home: home)
+        _ = try await service.line(startingWith: "listening ")
+        let copies = TemporaryFolder()
+        let copy = copies.file(role == "relay" ? "inbox.db" : "registry.db")
+        let made = try await BuiltProgram.run([role, "backup", copy], home: home)
+        #expect(made.status == 0, "\(made.err)")
+        let again = try await BuiltProgram.run([role, "backup", copy], home: home)
+        #expect(again.status == 1)
+        #expect(again.err.contains("is there already"))
+        #expect(try await BuiltProgram.run([role, "backup", "--force", copy], home: home).status == 0)
+        service.signal(SIGTERM)
+        #expect(await service.wait().status == 0)
+        let second = try BuiltProgram.start([role, "--listen", "127.0.0.1:0", "--data", copies.path], home: TemporaryFolder())
+        _ = try await second.line(startingWith: "listening ")
+        second.signal(SIGTERM)
+        #expect(await second.wait().status == 0)
+        let none = try await BuiltProgram.run([role, "backup", copies.file("x")], home: TemporaryFolder())
+        #expect(none.status == 1)
+        #expect(none.err.contains("there is no \(role) with its data at"))
+        #expect(!FileManager.default.fileExists(atPath: copies.file("x")))
+    }
 }

@@ -18,7 +18,7 @@ extension RegistryAPI {
             let enabled = true
             let display_name: String
         }
-        let providers = oauth.map { Provider(name: $0.provider.name, display_name: $0.provider.displayName) }
+        let providers = oauth.all.map { Provider(name: $0.provider.name, display_name: $0.provider.displayName) }
         return .json(["providers": providers])
     }
 
@@ -41,9 +41,9 @@ extension RegistryAPI {
     }
 
     func beginSignIn(_ request: HTTPRequest) async throws -> HTTPResponse {
-        guard !oauth.isEmpty else { throw Refusal(status: 503, detail: "no OAuth provider is configured") }
+        guard !oauth.all.isEmpty else { throw Refusal(status: 503, detail: "no OAuth provider is configured") }
         let wanted = try body(AuthorizationRequest.self, of: request)
-        guard let client = oauth.first(where: { $0.provider.name == wanted.provider }) else {
+        guard let client = oauth.named(wanted.provider) else {
             throw Refusal.malformed("no such provider")
         }
         guard wanted.state?.utf8.count ?? 0 <= 128 else { throw Refusal.malformed("state has at most 128 bytes") }
@@ -88,7 +88,7 @@ extension RegistryAPI {
     /// The browser is back from the provider.
     func endSignIn(_ request: HTTPRequest) async throws -> HTTPResponse {
         guard let name = request.queryValue("state"), let (signIn, ticket) = signIns.take(name, now: now()),
-            let client = oauth.first(where: { $0.provider.name == signIn.provider })
+            let client = oauth.named(signIn.provider)
         else {
             return page("This sign-in is not known, was used already or took too long. Begin again.", status: 400)
         }

@@ -21,14 +21,14 @@ struct RegistryAPI: Sendable {
     /// Nil where nobody can be verified.
     let verifier: EntraVerifier?
     /// Where people may sign in.
-    let oauth: [OAuthClient]
+    let oauth: OAuthClients
     let signIns: SignIns
 
     /// Reads the requests that it is to refuse a second time, which blocks.
     init(
         store: any RegistryStore, limits: RegistryLimits, policy: RegistryPolicy = RegistryPolicy(),
         signer: Identity, verifier: EntraVerifier? = nil,
-        oauth: [OAuthClient] = [], logger: Logger, metrics: Metrics, health: Health,
+        oauth: OAuthClients = OAuthClients([]), logger: Logger, metrics: Metrics, health: Health,
         now: @escaping @Sendable () -> Date = { Date() }
     ) throws {
         self.store = store

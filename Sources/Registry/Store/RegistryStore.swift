@@ -59,8 +59,6 @@ protocol RegistryStore: Sendable {
     ///
     /// - Parameter limit: most to remove in one transaction.
     func removeIdle(before time: Date, limit: Int) async throws -> Int
-    /// Copies everything, as it is at one moment, into a new file. Blocks; others go on meanwhile.
-    func backup(to path: String) throws
 
     func logState() async throws -> LogState
     func logPage(start: Int, limit: Int) async throws -> LogPage

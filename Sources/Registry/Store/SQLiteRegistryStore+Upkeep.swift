@@ -51,35 +51,4 @@ extension SQLiteRegistryStore {
             return connection.changes
         }
     }
-
-    /// Through a connection of its own, so that neither readers nor the writer wait.
-    func backup(to path: String) throws {
-        let temporary = path + ".tmp"
-        // SQLite fills an empty file; made here, so that nobody else may ever read it.
-        try AtomicFile.write([], to: temporary, mode: 0o600)
-        do {
-            let copying = try Database(path: database.path, migrations: RegistrySchema.migrations)
-            defer { copying.close() }
-            try copying.readBlocking { connection in
-                // This connection writes into the new file alone.
-                try connection.execute("PRAGMA query_only=OFF")
-                try connection.execute("VACUUM INTO ?", .text(temporary))
-            }
-            let file = open(temporary, O_RDONLY | O_CLOEXEC)
-            defer { if file >= 0 { Glibc.close(file) } }
-            guard file >= 0, fsync(file) == 0, rename(temporary, path) == 0 else {
-                throw BackupFailed(path: path, reason: String(cString: strerror(errno)))
-            }
-            try AtomicFile.syncFolder(of: path)
-        } catch {
-            unlink(temporary)
-            throw error
-        }
-    }
-
-    private struct BackupFailed: Error, CustomStringConvertible {
-        let path: String
-        let reason: String
-        var description: String { "cannot write the backup \(path): \(reason)" }
-    }
 }

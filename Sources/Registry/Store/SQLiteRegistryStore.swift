@@ -13,7 +13,7 @@ final class SQLiteRegistryStore: RegistryStore {
     init(folder: String) throws {
         try AtomicFile.makeFolder(folder)
         lock = Mutex(try FileLock(path: folder + "/registry.lock"))
-        database = try Database(path: folder + "/registry.db", migrations: RegistrySchema.migrations)
+        database = try Database(path: "\(folder)/\(RegistryService.databaseName)", migrations: RegistrySchema.migrations)
         try startLog(now: Date())
     }
 

@@ -16,13 +16,12 @@ struct Admission: Sendable {
     /// The name of the extension whose receipts tell a sender that its message is on disk.
     static let receipts = "receipts"
 
-    /// SHA-256 of the shared token: comparing digests hides the length too.
-    private let tokenDigest: [UInt8]?
+    private let sharedToken: SharedToken
     /// nil admits every DID that proves its key.
     let registrations: RegistrationCheck?
 
     init(sharedToken: [UInt8]?, registrations: RegistrationCheck?) {
-        tokenDigest = sharedToken.map(SHA256Digest.hash)
+        self.sharedToken = SharedToken(sharedToken)
         self.registrations = registrations
     }
 
@@ -47,11 +46,13 @@ struct Admission: Sendable {
     }
 
     private func checkToken(_ token: String?) throws(Refusal) {
-        guard let tokenDigest else { return }
-        guard let token, !token.isEmpty, token.utf8.count <= ConnectFrame.maximumTokenSize,
-            ConstantTime.equals(SHA256Digest.hash(Array(token.utf8)), tokenDigest)
-        else { throw Refusal(reason: .unauthorized, detail: "token missing or wrong") }
+        guard sharedToken.isShown(by: token) else {
+            throw Refusal(reason: .unauthorized, detail: "token missing or wrong")
+        }
     }
+
+    /// Asks newcomers for another token; who is connected stays.
+    func replace(sharedToken token: [UInt8]?) { sharedToken.replace(by: token) }
 
     /// The extensions a connect frame asks for; anything but a list of texts asks for none.
     private struct Extensions: Decodable {

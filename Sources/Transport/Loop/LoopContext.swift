@@ -98,6 +98,14 @@ extension LoopContext {
         return try hosts.server(tls, in: pointer)
     }
 
+    /// Takes up renewed files of a server.
+    ///
+    /// - Throws: when they cannot be used; those it had stay in use.
+    func renewServerHost(_ tls: ServerTLS?) throws(TransportError) {
+        guard let pointer else { throw .closed }
+        _ = try hosts.checkedServer(tls, in: pointer)
+    }
+
     func clientHost(_ tls: ClientTLS?) throws(TransportError) -> OpaquePointer {
         guard let pointer else { throw .closed }
         return try hosts.client(tls, in: pointer)

@@ -20,9 +20,26 @@ struct VirtualHosts {
     private static let requireClientCertificate: UInt64 = 1 << 1 | 1 << 12
 
     private var hosts: [Key: OpaquePointer] = [:]
+    /// The last host that could be made for a server's setting.
+    private var newest: [ServerTLS?: OpaquePointer] = [:]
 
-    /// For accepted connections.
+    /// For accepted connections: renewed files count from now on. A server whose renewed files cannot be used, as while
+    /// only one of two is written, goes on with those it has.
     mutating func server(
+        _ tls: ServerTLS?, in context: OpaquePointer
+    ) throws(TransportError) -> OpaquePointer {
+        do {
+            let host = try checkedServer(tls, in: context)
+            newest[tls] = host
+            return host
+        } catch {
+            if let host = newest[tls] { return host }
+            throw error
+        }
+    }
+
+    /// As ``server(_:in:)``, and throws for files that cannot be used now.
+    mutating func checkedServer(
         _ tls: ServerTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
         // By the name a TLS client asks for, the library switches to the certificate of the first host of

@@ -58,6 +58,7 @@ public final class Server: Sendable {
     public let endpoint: Endpoint
     private let loops: [EventLoop]
     private let core: Core
+    private let tls: ServerTLS?
     private let acceptor: Acceptor
 
     /// Begins to listen.
@@ -76,6 +77,7 @@ public final class Server: Sendable {
     ) async throws(TransportError) {
         precondition(!loops.isEmpty, "a server needs a loop")
         self.loops = loops
+        self.tls = tls
         let core = Core(http: http, webSocket: webSocket, limits: limits, customHeaders: customHeaders)
         self.core = core
         // Wrong certificate files are told now, not at the first connection.
@@ -92,6 +94,17 @@ public final class Server: Sendable {
             Self.serve(descriptor, from: address, on: loop, tls: tls, core: core)
         }
         self.endpoint = acceptor.endpoint
+    }
+
+    /// Checks the certificate's files as they are now. New connections take up renewed ones without being told; this
+    /// says whether they can.
+    ///
+    /// - Throws: ``TransportError/tls(_:)`` when they cannot be used; those it had stay in use.
+    public func checkCertificate() async throws(TransportError) {
+        let tls = self.tls
+        for loop in loops {
+            try await loop.perform { () throws(TransportError) in try loop.context.renewServerHost(tls) }
+        }
     }
 
     /// Takes no new connections and frees the place; open ones go on.

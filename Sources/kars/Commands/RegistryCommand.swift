@@ -10,7 +10,8 @@ extension Command {
             present, and which peer is the home of an agent. A write is on disk before it is answered.
 
             The first line of standard output is the address, as in 'listening http://127.0.0.1:8080'. \
-            /healthz, /readyz and /metrics answer beside the API. SIGTERM drains and ends it.
+            /healthz, /readyz and /metrics answer beside the API. SIGTERM drains and ends it; \
+            SIGHUP reads certificates and the secrets of providers anew.
             """,
         options: [
             ServiceOptions.listen("registry", "127.0.0.1:8080"),
@@ -33,6 +34,13 @@ extension Command {
                 environment: ServiceOptions.variable("registry", "anonymous-lifetime")),
         ] + SignInOptions.all + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
             + ServiceOptions.log("registry"),
+        subcommands: [
+            ServiceBackup.command(
+                "registry", file: RegistryService.databaseName,
+                discussion: "The key of its log is not in the copy: keep the folder log-key of the data folder too, and "
+                    + "elsewhere. A registry that is served from a copy hands out one-time prekeys again that were "
+                    + "handed out since, and peers that saw more of its log refuse it until they are told otherwise.")
+        ],
         examples: [
             Example("kars registry", "Serve this machine"),
             Example(
@@ -67,7 +75,8 @@ extension Command {
                 health: given.health)
             let place = try await service.start()
             return ServiceRunner.Running(
-                address: ServiceRunner.address("http", place, isSecure: configuration.tls != nil)
+                address: ServiceRunner.address("http", place, isSecure: configuration.tls != nil),
+                reload: { try await service.reload(oauth: try SignInOptions.settings(invocation)) }
             ) { await service.stop() }
         }
     }

@@ -12,7 +12,7 @@ extension Command {
 
             The first line of standard output is the address, as in 'listening ws://127.0.0.1:8765'; \
             WebSockets are taken at /ws and /, and /healthz, /readyz and /metrics answer over HTTP. \
-            SIGTERM drains and ends it.
+            SIGTERM drains and ends it; SIGHUP reads certificate and token anew.
             """,
         options: [
             ServiceOptions.listen("relay", "127.0.0.1:8765"),
@@ -32,6 +32,12 @@ extension Command {
                 environment: ServiceOptions.variable("relay", "token-file")),
         ] + ServiceOptions.transport("relay") + [ServiceOptions.threads("relay", 2)]
             + ServiceOptions.log("relay"),
+        subcommands: [
+            ServiceBackup.command(
+                "relay", file: RelayService.databaseName,
+                discussion: "It holds sealed messages that wait for their recipients. Messages that were delivered "
+                    + "after the copy was made are delivered again from it; recipients know them by their ids.")
+        ],
         examples: [
             Example("kars relay", "Serve this machine"),
             Example(
@@ -59,7 +65,11 @@ extension Command {
                 health: given.health)
             let place = try await service.start()
             return ServiceRunner.Running(
-                address: ServiceRunner.address("ws", place, isSecure: configuration.tls != nil)
+                address: ServiceRunner.address("ws", place, isSecure: configuration.tls != nil),
+                reload: {
+                    let token = try SecretFile.read("token-file", invocation)
+                    try await service.reload(sharedToken: token.map { Array($0.utf8) })
+                }
             ) { await service.stop() }
         }
     }

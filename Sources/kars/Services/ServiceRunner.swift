@@ -15,29 +15,57 @@ enum ServiceRunner {
     struct Running: Sendable {
         /// What follows `listening`: a URL.
         let address: String
+        /// Reads what its files hold now, such as tokens and certificates; nil for a service that reads none again.
+        var reload: (@Sendable () async throws -> Void)?
         /// Finishes what is under way and closes everything.
         let stop: @Sendable () async -> Void
+
+        init(
+            address: String, reload: (@Sendable () async throws -> Void)? = nil,
+            stop: @escaping @Sendable () async -> Void
+        ) {
+            self.address = address
+            self.reload = reload
+            self.stop = stop
+        }
     }
 
     /// Returns after a first SIGTERM or SIGINT and an orderly stop; a second signal ends the process.
+    ///
+    /// SIGHUP reloads: what cannot be used is logged, and the service goes on with what it had.
     ///
     /// The first line of standard output is `listening <url>`, with the port the kernel picked.
     static func run(
         _ role: String, _ invocation: Invocation, start: (Surroundings) async throws -> Running
     ) async throws {
-        let signals = StopSignals()
+        let signals = StopSignals(), hangups = ReloadSignals()
         let metrics = Metrics()
+        let logger = ServiceOptions.logger(role, invocation)
         let running = try await start(
-            Surroundings(
-                logger: ServiceOptions.logger(role, invocation), metrics: metrics,
-                health: Health(metrics: metrics)))
+            Surroundings(logger: logger, metrics: metrics, health: Health(metrics: metrics)))
         do {
             try Console.line("listening \(running.address)")
         } catch {
             await running.stop()
             throw error
         }
+        let reloading = Task {
+            for await _ in hangups.all {
+                guard let reload = running.reload else {
+                    logger.info("nothing to reload")
+                    continue
+                }
+                do {
+                    try await reload()
+                    logger.info("reloaded")
+                } catch {
+                    logger.error("not all was reloaded; what was in use stays", ["reason": "\(error)"])
+                }
+            }
+        }
         await signals.wait()
+        reloading.cancel()
+        await reloading.value
         await running.stop()
     }
 
