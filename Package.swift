@@ -63,6 +63,10 @@ let package = Package(
             name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/relay",
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "kars-bench-registry", dependencies: ["MeshIdentity"], path: "Benchmarks/registry",
+            swiftSettings: strict),
+
         .target(
             name: "TestSupport", dependencies: ["Storage"], path: "Tests/TestSupport",
             swiftSettings: strict),

@@ -239,7 +239,7 @@ enum OpenAPIDocument {
                 "required": false,
                 "schema": {"type": "integer", "minimum": 1, "maximum": 200}
               },
-              {"name": "offset", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 0}}
+              {"name": "offset", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 0, "maximum": 100000}}
             ],
             "responses": {
               "200": {
@@ -262,7 +262,7 @@ enum OpenAPIDocument {
                 "required": false,
                 "schema": {"type": "integer", "minimum": 1, "maximum": 200}
               },
-              {"name": "offset", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 0}}
+              {"name": "offset", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 0, "maximum": 100000}}
             ],
             "responses": {
               "200": {
@@ -411,7 +411,10 @@ enum OpenAPIDocument {
         "/v1/log/proof": {
           "get": {
             "summary": "The newest entry about an agent, and the proof that it is in the log",
-            "parameters": [{"name": "did", "in": "query", "required": true, "schema": {"type": "string"}}],
+            "parameters": [
+              {"name": "did", "in": "query", "required": true, "schema": {"type": "string"}},
+              {"name": "kind", "in": "query", "required": false, "schema": {"enum": ["registration", "home", "revocation"]}}
+            ],
             "responses": {
               "200": {
                 "description": "Done",

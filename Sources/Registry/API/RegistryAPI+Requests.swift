@@ -7,6 +7,8 @@ extension RegistryAPI {
     /// Longest list a page holds, and how long one is when nobody asks (AgentMesh wire §7).
     static let maximumPageSize = 200
     static let defaultPageSize = 50
+    /// Entries that may be left out before a page: each is read, though not sent.
+    static let maximumOffset = 100_000
 
     /// Reads a JSON body; the refusal says which field is wrong, never its value.
     func body<Body: Decodable>(_ type: Body.Type, of request: HTTPRequest) throws(Refusal) -> Body {
@@ -31,10 +33,10 @@ extension RegistryAPI {
         }
     }
 
-    /// `limit` 1…200 (50) and `offset` 0… (0) of the query.
+    /// `limit` 1…200 (50) and `offset` 0…100,000 (0) of the query.
     func page(of request: HTTPRequest) throws(Refusal) -> (limit: Int, offset: Int) {
         let limit = try number("limit", 1...Self.maximumPageSize, of: request) ?? Self.defaultPageSize
-        let offset = try number("offset", 0...Int(Int32.max), of: request) ?? 0
+        let offset = try number("offset", 0...Self.maximumOffset, of: request) ?? 0
         return (limit, offset)
     }
 

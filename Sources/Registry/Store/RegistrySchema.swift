@@ -123,5 +123,37 @@ enum RegistrySchema {
             CREATE INDEX agent_idle ON agent(last_seen) WHERE tier = 'anonymous';
             CREATE INDEX home_home ON home(home);
             """),
+        // Discovery reads a page of an index and a counter, however many agents offer a capability. Who is revoked or
+        // succeeded offers none.
+        Migration(
+            6,
+            """
+            ALTER TABLE capability ADD COLUMN reputation REAL NOT NULL DEFAULT 0;
+            DELETE FROM capability WHERE agent IN (
+                SELECT a.id FROM agent a WHERE a.revoked_at IS NOT NULL OR EXISTS (
+                    SELECT 1 FROM lineage_member m WHERE m.did = a.did AND m.did <> (
+                        SELECT h.did FROM home h WHERE h.root = m.root ORDER BY h.epoch DESC LIMIT 1)));
+            UPDATE capability SET reputation = (SELECT a.reputation FROM agent a WHERE a.id = agent);
+            CREATE INDEX capability_rank ON capability(name, reputation DESC, agent);
+            CREATE TABLE capability_count (
+                name TEXT PRIMARY KEY,
+                agents INTEGER NOT NULL
+            ) WITHOUT ROWID;
+            INSERT INTO capability_count SELECT name, count(*) FROM capability GROUP BY name;
+            CREATE TRIGGER capability_added AFTER INSERT ON capability BEGIN
+                INSERT INTO capability_count VALUES (NEW.name, 1)
+                    ON CONFLICT (name) DO UPDATE SET agents = agents + 1;
+            END;
+            CREATE TRIGGER capability_removed AFTER DELETE ON capability BEGIN
+                UPDATE capability_count SET agents = agents - 1 WHERE name = OLD.name;
+                DELETE FROM capability_count WHERE name = OLD.name AND agents = 0;
+            END;
+            CREATE TRIGGER agent_rated AFTER UPDATE OF reputation ON agent BEGIN
+                UPDATE capability SET reputation = NEW.reputation WHERE agent = NEW.id;
+            END;
+            CREATE TRIGGER agent_revoked AFTER UPDATE OF revoked_at ON agent BEGIN
+                DELETE FROM capability WHERE agent = NEW.id AND NEW.revoked_at IS NOT NULL;
+            END;
+            """),
     ]
 }

@@ -39,7 +39,7 @@ protocol RegistryStore: Sendable {
         _ changes: [ReputationChange], session: (id: String, reporter: DID)?, now: Date
     ) async throws -> [String: Double]
 
-    /// Agents with the capability that have no successor, best reputation first.
+    /// Agents with the capability that have no successor and are not revoked, best reputation first, then the oldest.
     func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [AgentRecord], total: Int)
 
     func lineage(of did: DID) async throws -> Lineage?

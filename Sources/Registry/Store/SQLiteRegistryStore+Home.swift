@@ -49,6 +49,14 @@ extension SQLiteRegistryStore {
         return member.flatMap { did.names($0.key) ? $0.root : nil }
     }
 
+    /// Whether an agent has another key now.
+    static func isSucceeded(_ did: DID, on connection: Connection) throws -> Bool {
+        guard let root = try root(of: did, on: connection) else { return false }
+        let present = try connection.first(
+            "SELECT did FROM home WHERE root = ? ORDER BY epoch DESC LIMIT 1", .blob(root)) { $0.blob(0) }
+        return present != nil && present != did.rowKey
+    }
+
     private static func record(of residence: Residence, root: [UInt8]) -> HomeRecord {
         HomeRecord(
             agent: DID.text(rowKey: root), did: DID.text(rowKey: residence.did),
@@ -71,6 +79,8 @@ extension SQLiteRegistryStore {
                 guard try Self.agentRow(of: successor, on: connection) != nil else { return .successorNotRegistered }
                 guard try Self.root(of: successor, on: connection) == nil else { return .successorTaken }
                 try Self.addMember(succession.newKey, to: root, on: connection)
+                try connection.execute(
+                    "DELETE FROM capability WHERE agent = (SELECT id FROM agent WHERE did = ?)", .blob(did))
                 did = successor.rowKey
                 certificate = try JSONColumn.encode(succession)
             } else if present == nil {

@@ -93,9 +93,13 @@ extension SQLiteRegistryStore {
                 try JSONColumn.encode(agent.metadata), agent.registeredAt.milliseconds, agent.lastSeen.milliseconds,
                 .real(agent.reputation), .text(agent.tier))
             let id = connection.lastInsertedRowID
-            for name in Set(agent.capabilities) {
-                try connection.execute(
-                    "INSERT INTO capability (name, agent) VALUES (?, ?)", .text(name), .integer(id))
+            // A key that was succeeded may come back, to be looked up; it offers nothing.
+            if try !Self.isSucceeded(agent.key.did, on: connection) {
+                for name in Set(agent.capabilities) {
+                    try connection.execute(
+                        "INSERT INTO capability (name, agent, reputation) VALUES (?, ?, ?)", .text(name), .integer(id),
+                        .real(agent.reputation))
+                }
             }
             try Self.append(.registration(of: agent.key, at: agent.registeredAt), on: connection)
             return .inserted
@@ -128,18 +132,14 @@ extension SQLiteRegistryStore {
         capability: String, limit: Int, offset: Int
     ) async throws -> (agents: [AgentRecord], total: Int) {
         try await database.read { connection in
-            let matching = """
-                FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?1 AND a.revoked_at IS NULL AND NOT EXISTS (
-                    SELECT 1 FROM lineage_member m WHERE m.did = a.did AND m.did <> (
-                        SELECT h.did FROM home h WHERE h.root = m.root ORDER BY h.epoch DESC LIMIT 1))
-                """
             let agents = try connection.query(
                 """
-                SELECT \(Self.agentColumns) \(matching)
-                ORDER BY a.reputation DESC, a.last_seen DESC, a.id LIMIT ?2 OFFSET ?3
+                SELECT \(Self.agentColumns) FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?
+                ORDER BY c.reputation DESC, c.agent LIMIT ? OFFSET ?
                 """,
                 .text(capability), SQLValue(limit), SQLValue(offset), row: Self.record)
-            let total = try connection.first("SELECT count(*) \(matching)", .text(capability)) { $0.int(0) }
+            let total = try connection.first(
+                "SELECT agents FROM capability_count WHERE name = ?", .text(capability)) { $0.int(0) }
             return (agents, total ?? 0)
         }
     }

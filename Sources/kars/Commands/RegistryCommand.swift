@@ -32,6 +32,17 @@ extension Command {
                 "anonymous-lifetime", "time", kind: .duration,
                 help: "Forget anonymous agents that were silent for so long", defaultNote: "never",
                 environment: ServiceOptions.variable("registry", "anonymous-lifetime")),
+            .value(
+                "max-agents", "n", kind: .integer(1...100_000_000), help: "Agents that may be registered",
+                defaultValue: "1000000", environment: ServiceOptions.variable("registry", "max-agents")),
+            .value(
+                "requests-per-second", "n", kind: .integer(1...1_000_000),
+                help: "Requests that one address may make for long; twice as many at once", defaultValue: "200",
+                environment: ServiceOptions.variable("registry", "requests-per-second")),
+            .value(
+                "registrations-per-second", "n", kind: .integer(1...1_000_000),
+                help: "Agents that one address may register for long; ten times as many at once",
+                defaultValue: "20", environment: ServiceOptions.variable("registry", "registrations-per-second")),
         ] + SignInOptions.all + ServiceOptions.transport("registry") + [ServiceOptions.threads("registry", 1)]
             + ServiceOptions.log("registry"),
         subcommands: [
@@ -55,6 +66,15 @@ extension Command {
             tls: try ServiceOptions.tls(for: endpoint, invocation),
             allowPlaintext: invocation.flag("allow-plaintext"),
             threads: try invocation.integer("threads") ?? 1)
+        let rates = (
+            requests: Double(try invocation.integer("requests-per-second") ?? 200),
+            registrations: Double(try invocation.integer("registrations-per-second") ?? 20)
+        )
+        configuration.limits.requestsPerSecond = rates.requests
+        configuration.limits.requestBurst = 2 * rates.requests
+        configuration.limits.registrationsPerSecond = rates.registrations
+        configuration.limits.registrationBurst = 10 * rates.registrations
+        configuration.limits.maximumAgents = try invocation.integer("max-agents") ?? configuration.limits.maximumAgents
         configuration.policy.requiresPrekeyAuthorization = invocation.flag("require-prekey-auth")
         configuration.policy.acceptsUnprovenRegistrations = invocation.flag("accept-unproven")
         configuration.policy.anonymousLifetime = try invocation.duration("anonymous-lifetime")

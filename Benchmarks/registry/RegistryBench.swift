@@ -1,0 +1,146 @@
+import Foundation
+import MeshIdentity
+
+/// Measures `kars registry` at several sizes and, if asked to, the Python reference registry beside it, in one run, so
+/// that the ratios hold on any machine.
+@main
+struct RegistryBench {
+    static func main() {
+        do {
+            try measure(try BenchOptions(Array(CommandLine.arguments.dropFirst())))
+        } catch {
+            FileHandle.standardError.write(Data("\(error)\n".utf8))
+            exit(1)
+        }
+    }
+
+    private static func measure(_ options: BenchOptions) throws {
+        print("\(options.connections) connections, \(Int(options.seconds)) s a figure; rates and delays as clients see them")
+        print(row(["registry", "agents", "request", "per second", "p50 ms", "p99 ms"]))
+        var rates: [String: [String: Double]] = [:]
+        if let python = options.python {
+            let server = try RegistryProcess(
+                "python3", python, { _ in [options.pythonScript] }, place: { "127.0.0.1:\($0.digits(after: "\"registry\":"))" })
+            defer { server.stop() }
+            let world = World(server: server, options: options)
+            try world.grow(to: options.pythonAgents)
+            for figure in try world.figures() {
+                show("python", world, figure)
+                rates["python", default: [:]][figure.name] = figure.perSecond
+            }
+        }
+        let server = try RegistryProcess(
+            "kars registry", options.kars,
+            {
+                [
+                    "registry", "--listen", "127.0.0.1:0", "--data", $0 + "/registry", "--max-agents", "10000000",
+                    "--requests-per-second", "1000000", "--registrations-per-second", "1000000",
+                ]
+            }, place: { String($0.dropFirst("listening http://".count)) })
+        defer { server.stop() }
+        let world = World(server: server, options: options)
+        var lookups: [(size: Int, figure: World.Figure)] = []
+        for size in options.sizes.sorted() {
+            try world.grow(to: size)
+            for figure in try world.figures() {
+                show("kars", world, figure)
+                rates["kars", default: [:]][figure.name] = figure.perSecond
+                if figure.name == "lookup" { lookups.append((size, figure)) }
+            }
+            let half = try world.lookupsAtHalf(of: lookups.last?.figure.perSecond ?? 1)
+            show("kars", world, half)
+        }
+        print("")
+        if let first = lookups.first, let last = lookups.last, last.size > first.size {
+            let ratio = first.figure.perSecond / last.figure.perSecond
+            print("a lookup at \(last.size) agents costs \(number(ratio, 2)) times one at \(first.size) (aim: at most 1.30)")
+        }
+        if let python = rates["python"], let kars = rates["kars"] {
+            for (name, aim) in [("lookup", "15"), ("register", "5"), ("prekeys", "-"), ("discover", "-")] {
+                guard let one = kars[name], let other = python[name] else { continue }
+                print("\(name): \(number(one / other, 1)) times the Python registry's rate (aim: \(aim))")
+            }
+        }
+    }
+
+    private static func show(_ registry: String, _ world: World, _ figure: World.Figure) {
+        print(row([
+            registry, "\(world.agents)", figure.name, number(figure.perSecond), number(figure.median, 2),
+            number(figure.p99, 2),
+        ]))
+        fflush(nil)
+    }
+
+    private static func row(_ cells: [String]) -> String {
+        cells.enumerated().map { index, cell in
+            let padding = String(repeating: " ", count: max(0, 14 - cell.count))
+            return index == 0 ? cell + padding : padding + cell
+        }.joined()
+    }
+
+    private static func number(_ value: Double, _ digits: Int = 0) -> String { String(format: "%.\(digits)f", value) }
+}
+
+extension String {
+    fileprivate func digits(after text: String) -> String {
+        guard let range = range(of: text) else { return "" }
+        return String(self[range.upperBound...].drop { !$0.isNumber }.prefix { $0.isNumber })
+    }
+}
+
+/// What one run measures.
+struct BenchOptions: Sendable {
+    /// Registered agents at which `kars registry` is measured.
+    var sizes = [1_000, 10_000]
+    /// The same for the Python registry, which keeps them in memory.
+    var pythonAgents = 1_000
+    var connections = 8
+    /// Length of each measurement.
+    var seconds = 3.0
+    var kars = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path + "/kars"
+    /// A Python with `agentmesh-platform`, to measure the reference registry as well.
+    var python: String?
+    /// Starts it.
+    var pythonScript = "Tests/InteropTests/Python/servers.py"
+
+    static let usage = """
+        usage: kars-bench-registry [--sizes 1000,10000] [--connections 8] [--seconds 3] [--kars PATH] [--python PATH]
+        """
+
+    init(_ arguments: [String]) throws(BenchError) {
+        var rest = arguments[...]
+        while let name = rest.popFirst() {
+            guard let value = rest.popFirst() else { throw .usage }
+            switch name {
+            case "--sizes":
+                sizes = []
+                for part in value.split(separator: ",") { sizes.append(try Self.count(String(part))) }
+            case "--connections": connections = try Self.count(value)
+            case "--seconds": seconds = Double(try Self.count(value))
+            case "--kars": kars = value
+            case "--python": python = value
+            default: throw .usage
+            }
+        }
+    }
+
+    private static func count(_ text: String) throws(BenchError) -> Int {
+        guard let number = Int(text), number > 0 else { throw .usage }
+        return number
+    }
+}
+
+/// Why a measurement ends early.
+enum BenchError: Error, CustomStringConvertible {
+    case usage
+    case noServer(String)
+    case badAnswer(String)
+
+    var description: String {
+        switch self {
+        case .usage: BenchOptions.usage
+        case .noServer(let name): "\(name) did not start"
+        case .badAnswer(let text): "unexpected answer: \(text)"
+        }
+    }
+}
