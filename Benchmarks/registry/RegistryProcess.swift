@@ -33,6 +33,15 @@ final class RegistryProcess {
         self.port = port
     }
 
+    /// Processor time used so far, in microseconds.
+    var processorTime: Double {
+        let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8)) ?? ""
+        // The name of the program may hold spaces; behind it come the fields from the third on.
+        let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+        return (user + system) * 1_000_000 / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     func stop() {
         try? input.fileHandleForWriting.close()
         process.terminate()

@@ -10,6 +10,8 @@ final class World {
         /// Milliseconds.
         let median: Double
         let p99: Double
+        /// The registry's processor time for one request, in microseconds.
+        let cost: Double
     }
 
     /// Agents of one narrow capability, and those with prekeys.
@@ -137,6 +139,7 @@ final class World {
         _ step: @escaping @Sendable (BlockingClient) throws -> (status: Int, wanted: Int)?
     ) throws -> Figure {
         let all = Mutex<[Double]>([])
+        let used = server.processorTime
         let start = ContinuousClock.now, end = start + .seconds(options.seconds)
         try onEveryConnection { client in
             var times: [Double] = []
@@ -160,7 +163,7 @@ final class World {
         guard !sorted.isEmpty else { throw BenchError.badAnswer("nothing to \(name)") }
         return Figure(
             name: name, perSecond: Double(sorted.count) / taken, median: sorted[sorted.count / 2],
-            p99: sorted[sorted.count * 99 / 100])
+            p99: sorted[sorted.count * 99 / 100], cost: (server.processorTime - used) / Double(sorted.count))
     }
 
     private func onEveryConnection(_ body: @escaping @Sendable (BlockingClient) throws -> Void) throws {

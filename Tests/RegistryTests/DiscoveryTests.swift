@@ -101,7 +101,7 @@ struct DiscoveryTests {
         let store = try SQLiteRegistryStore(folder: folder.path)
         defer { store.close() }
         let found = try await store.discover(capability: "chat", limit: 10, offset: 0)
-        #expect(found.agents.map(\.key) == [keys[2], keys[0]])
+        #expect(found.agents.map(\.did) == [keys[2], keys[0]].map(\.did.canonical))
         #expect(found.total == 2)
     }
 }

@@ -53,7 +53,7 @@ struct UpkeepTests {
         #expect(mode == 0o600)
         let restored = try SQLiteRegistryStore(folder: folder.file("copy"))
         defer { restored.close() }
-        #expect(try await restored.agent(agent.did)?.capabilities == ["chat"])
+        #expect(try await restored.agent(agent.did)?.capabilitiesJSON == #"["chat"]"#)
         #expect(try await restored.agent(later.did) == nil)
         #expect(try await restored.logState().size == 1)
     }

@@ -1,54 +1,37 @@
 import FoundationEssentials
 import MeshIdentity
+import Transport
 
-/// Answer of `GET /v1/agents/{did}` (AgentMesh wire §7), with our fields `public_key`,
-/// `successor`, `revoked_at` and `revocation`.
-struct AgentAnswer: Encodable {
-    private let agent: AgentRecord
-
-    init(_ agent: AgentRecord) { self.agent = agent }
-
-    private enum CodingKeys: String, CodingKey {
-        case did, capabilities, metadata, tier, successor, revocation
-        case revokedAt = "revoked_at"
-        case publicKey = "public_key"
-        case registeredAt = "registered_at"
-        case lastSeen = "last_seen"
-        case reputationScore = "reputation_score"
-        case totalSessions = "total_sessions"
-        case successfulSessions = "successful_sessions"
-        case failedSessions = "failed_sessions"
-        case timeoutSessions = "timeout_sessions"
-        case lastSessionAt = "last_session_at"
-        case completionRate = "completion_rate"
-        case verifiedAppID = "verified_app_id"
-        case verifiedTenantID = "verified_tenant_id"
-        case verifiedAt = "verified_at"
-    }
-
+/// Answer of `GET /v1/agents/{did}` (AgentMesh wire §7), with our fields `public_key`, `successor`, `revoked_at` and
+/// `revocation`.
+enum AgentAnswer {
     /// Absent values are `null`, as published; `successor` and what tells of a revocation are left out.
-    func encode(to encoder: any Encoder) throws {
-        var fields = encoder.container(keyedBy: CodingKeys.self)
-        try fields.encode(agent.did, forKey: .did)
-        try fields.encode(agent.key, forKey: .publicKey)
-        try fields.encode(agent.capabilities, forKey: .capabilities)
-        try fields.encode(agent.metadata, forKey: .metadata)
-        try fields.encode(MeshTimestamp.format(agent.registeredAt), forKey: .registeredAt)
-        try fields.encode(MeshTimestamp.format(agent.lastSeen), forKey: .lastSeen)
-        try fields.encode(agent.reputation, forKey: .reputationScore)
-        try fields.encode(agent.totalSessions, forKey: .totalSessions)
-        try fields.encode(agent.successfulSessions, forKey: .successfulSessions)
-        try fields.encode(agent.failedSessions, forKey: .failedSessions)
-        try fields.encode(agent.timeoutSessions, forKey: .timeoutSessions)
-        try fields.encode(agent.lastSessionAt.map(MeshTimestamp.format), forKey: .lastSessionAt)
-        try fields.encode(agent.completionRate, forKey: .completionRate)
-        try fields.encode(agent.tier, forKey: .tier)
-        try fields.encode(agent.verifiedAppID, forKey: .verifiedAppID)
-        try fields.encode(agent.verifiedTenantID, forKey: .verifiedTenantID)
-        try fields.encode(agent.verifiedAt.map(MeshTimestamp.format), forKey: .verifiedAt)
-        try fields.encodeIfPresent(agent.successor, forKey: .successor)
-        guard let revocation = agent.revocation else { return }
-        try fields.encode(MeshTimestamp.format(revocation.at), forKey: .revokedAt)
-        try fields.encode(revocation.certificate, forKey: .revocation)
+    static func make(_ agent: AgentRecord) throws -> HTTPResponse {
+        var text = JSONText()
+        text.open()
+        text.field("did", agent.did)
+        text.field("public_key", agent.key.base64URL)
+        text.field("capabilities", json: agent.capabilitiesJSON)
+        text.field("metadata", json: agent.metadataJSON)
+        text.field("registered_at", MeshTimestamp.format(agent.registeredAt))
+        text.field("last_seen", MeshTimestamp.format(agent.lastSeen))
+        text.field("reputation_score", agent.reputation)
+        text.field("total_sessions", agent.totalSessions)
+        text.field("successful_sessions", agent.successfulSessions)
+        text.field("failed_sessions", agent.failedSessions)
+        text.field("timeout_sessions", agent.timeoutSessions)
+        text.field("last_session_at", agent.lastSessionAt.map(MeshTimestamp.format))
+        text.field("completion_rate", agent.completionRate)
+        text.field("tier", agent.tier)
+        text.field("verified_app_id", agent.verifiedAppID)
+        text.field("verified_tenant_id", agent.verifiedTenantID)
+        text.field("verified_at", agent.verifiedAt.map(MeshTimestamp.format))
+        if let successor = agent.successor { text.field("successor", successor) }
+        if let revocation = agent.revocation {
+            text.field("revoked_at", MeshTimestamp.format(revocation.at))
+            text.field("revocation", json: try JSONColumn.text(revocation.certificate))
+        }
+        text.close()
+        return .bytes(text.bytes, contentType: "application/json")
     }
 }

@@ -14,7 +14,7 @@ extension RegistryAPI {
         try checkBounds(of: registration)
         let key = try prove(registration)
         let time = now()
-        let agent = AgentRecord(
+        let agent = try AgentRecord(
             key: key, capabilities: registration.capabilities, metadata: registration.metadata, registeredAt: time,
             lastSeen: time)
         let known = Refusal(status: 409, detail: "already registered")
@@ -23,7 +23,8 @@ extension RegistryAPI {
         if try await store.agent(key.did) != nil { throw known }
         let signature = Base64.decode(registration.proof) ?? []
         return try await once(request, signature: signature) {
-            switch try await store.insert(agent, limit: limits.maximumAgents) {
+            switch try await store.insert(
+                agent, offering: Set(registration.capabilities), limit: limits.maximumAgents) {
             case .inserted: break
             case .alreadyThere: throw known
             case .full: throw Refusal(status: 503, detail: "the registry is full")
@@ -71,7 +72,7 @@ extension RegistryAPI {
     }
 
     func agent(named did: String) async throws -> HTTPResponse {
-        .json(AgentAnswer(try await registered(did)))
+        try AgentAnswer.make(try await registered(did))
     }
 
     func deregister(_ did: String, _ request: HTTPRequest) async throws -> HTTPResponse {

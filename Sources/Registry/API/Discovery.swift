@@ -3,19 +3,6 @@ import Transport
 
 /// Agents by what they can do.
 extension RegistryAPI {
-    private struct DiscoveryAnswer: Encodable {
-        struct Found: Encodable {
-            let did: String
-            let capabilities: [String]
-            let reputation_score: Double
-            let last_seen: String
-        }
-
-        let results: [Found]
-        /// On every page.
-        let total: Int
-    }
-
     func discover(_ request: HTTPRequest) async throws -> HTTPResponse {
         guard let capability = request.queryValue("capability"), !capability.isEmpty else {
             throw Refusal.malformed("the query parameter capability is missing")
@@ -25,11 +12,21 @@ extension RegistryAPI {
         }
         let (limit, offset) = try page(of: request)
         let (agents, total) = try await store.discover(capability: capability, limit: limit, offset: offset)
-        let results = agents.map {
-            DiscoveryAnswer.Found(
-                did: $0.did, capabilities: $0.capabilities, reputation_score: $0.reputation,
-                last_seen: MeshTimestamp.format($0.lastSeen))
+        var text = JSONText()
+        text.open()
+        text.field("total", total)  // on every page
+        text.field("results", json: "[")
+        for (number, agent) in agents.enumerated() {
+            if number > 0 { text.raw(",") }
+            text.open()
+            text.field("did", agent.did)
+            text.field("capabilities", json: agent.capabilitiesJSON)
+            text.field("reputation_score", agent.reputation)
+            text.field("last_seen", MeshTimestamp.format(agent.lastSeen))
+            text.close()
         }
-        return .json(DiscoveryAnswer(results: results, total: total))
+        text.raw("]")
+        text.close()
+        return .bytes(text.bytes, contentType: "application/json")
     }
 }

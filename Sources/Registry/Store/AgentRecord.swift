@@ -4,8 +4,9 @@ import MeshIdentity
 /// A registered agent as the store keeps it.
 struct AgentRecord: Sendable, Equatable {
     let key: PublicKey
-    var capabilities: [String]
-    var metadata: [String: String]
+    /// JSON lists and objects as they are stored and sent: reading and writing them anew would be most of an answer's cost.
+    let capabilitiesJSON: String
+    let metadataJSON: String
     var registeredAt: Date
     var lastSeen: Date
     var reputation = Self.initialReputation
@@ -22,6 +23,24 @@ struct AgentRecord: Sendable, Equatable {
     /// The key's last word.
     var revocation: AgentRevocation?
 
+    /// A new one.
+    init(
+        key: PublicKey, capabilities: [String], metadata: [String: String], registeredAt: Date, lastSeen: Date
+    ) throws {
+        self.init(
+            key: key, capabilitiesJSON: try JSONColumn.text(capabilities), metadataJSON: try JSONColumn.text(metadata),
+            registeredAt: registeredAt, lastSeen: lastSeen)
+    }
+
+    /// A stored one.
+    init(key: PublicKey, capabilitiesJSON: String, metadataJSON: String, registeredAt: Date, lastSeen: Date) {
+        self.key = key
+        self.capabilitiesJSON = capabilitiesJSON
+        self.metadataJSON = metadataJSON
+        self.registeredAt = registeredAt
+        self.lastSeen = lastSeen
+    }
+
     /// AgentMesh wire §7.
     static let initialReputation = 0.5
     static let anonymousTier = "anonymous"
@@ -33,6 +52,15 @@ struct AgentRecord: Sendable, Equatable {
     var completionRate: Double? {
         totalSessions == 0 ? nil : Double(successfulSessions) / Double(totalSessions)
     }
+}
+
+/// What discovery tells of an agent.
+struct FoundAgent: Sendable, Equatable {
+    let did: String
+    /// A list, as it is stored and sent.
+    let capabilitiesJSON: String
+    let reputation: Double
+    let lastSeen: Date
 }
 
 /// When a key was revoked, and the certificate that says so.

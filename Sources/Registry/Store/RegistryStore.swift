@@ -6,7 +6,8 @@ import MeshIdentity
 /// A DID in any form finds the row of its key; a DID whose digest the key does not have finds nothing.
 protocol RegistryStore: Sendable {
     func agent(_ did: DID) async throws -> AgentRecord?
-    func insert(_ agent: AgentRecord, limit: Int) async throws -> InsertOutcome
+    /// - Parameter capabilities: by which it is discovered.
+    func insert(_ agent: AgentRecord, offering capabilities: Set<String>, limit: Int) async throws -> InsertOutcome
     /// Removes the agent and its prekeys; its lineage stays. False when there was none.
     func removeAgent(_ did: DID) async throws -> Bool
 
@@ -40,7 +41,7 @@ protocol RegistryStore: Sendable {
     ) async throws -> [String: Double]
 
     /// Agents with the capability that have no successor and are not revoked, best reputation first, then the oldest.
-    func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [AgentRecord], total: Int)
+    func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [FoundAgent], total: Int)
 
     func lineage(of did: DID) async throws -> Lineage?
     /// - Parameter limit: homes kept in the history; above it the oldest go.

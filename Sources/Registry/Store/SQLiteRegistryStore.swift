@@ -36,9 +36,7 @@ extension SQLiteRegistryStore {
 
     static func record(_ row: Row) throws -> AgentRecord {
         var agent = AgentRecord(
-            key: try PublicKey(bytes: row.blob(0)),
-            capabilities: try JSONColumn.decode([String].self, from: row.text(1)),
-            metadata: try JSONColumn.decode([String: String].self, from: row.text(2)),
+            key: try PublicKey(bytes: row.blob(0)), capabilitiesJSON: row.text(1), metadataJSON: row.text(2),
             registeredAt: Date(milliseconds: row.int64(3)), lastSeen: Date(milliseconds: row.int64(4)))
         agent.reputation = row.double(5)
         agent.successfulSessions = row.int(6)
@@ -73,7 +71,7 @@ extension SQLiteRegistryStore {
         return found.flatMap { did.names($0.key) ? $0 : nil }
     }
 
-    func insert(_ agent: AgentRecord, limit: Int) async throws -> InsertOutcome {
+    func insert(_ agent: AgentRecord, offering capabilities: Set<String>, limit: Int) async throws -> InsertOutcome {
         try await database.write { connection in
             let rowKey = agent.key.did.rowKey
             let isThere = try connection.first("SELECT 1 FROM agent WHERE did = ?", .blob(rowKey)) { _ in true }
@@ -89,13 +87,13 @@ extension SQLiteRegistryStore {
                 INSERT INTO agent (did, key, capabilities, metadata, registered_at, last_seen, reputation, tier)
                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                 """,
-                .blob(rowKey), .blob(agent.key.bytes), try JSONColumn.encode(agent.capabilities),
-                try JSONColumn.encode(agent.metadata), agent.registeredAt.milliseconds, agent.lastSeen.milliseconds,
+                .blob(rowKey), .blob(agent.key.bytes), .text(agent.capabilitiesJSON),
+                .text(agent.metadataJSON), agent.registeredAt.milliseconds, agent.lastSeen.milliseconds,
                 .real(agent.reputation), .text(agent.tier))
             let id = connection.lastInsertedRowID
             // A key that was succeeded may come back, to be looked up; it offers nothing.
             if try !Self.isSucceeded(agent.key.did, on: connection) {
-                for name in Set(agent.capabilities) {
+                for name in capabilities {
                     try connection.execute(
                         "INSERT INTO capability (name, agent, reputation) VALUES (?, ?, ?)", .text(name), .integer(id),
                         .real(agent.reputation))
@@ -130,14 +128,20 @@ extension SQLiteRegistryStore {
 
     func discover(
         capability: String, limit: Int, offset: Int
-    ) async throws -> (agents: [AgentRecord], total: Int) {
+    ) async throws -> (agents: [FoundAgent], total: Int) {
         try await database.read { connection in
             let agents = try connection.query(
                 """
-                SELECT \(Self.agentColumns) FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?
+                SELECT a.did, a.capabilities, a.reputation, a.last_seen
+                FROM capability c JOIN agent a ON a.id = c.agent WHERE c.name = ?
                 ORDER BY c.reputation DESC, c.agent LIMIT ? OFFSET ?
                 """,
-                .text(capability), SQLValue(limit), SQLValue(offset), row: Self.record)
+                .text(capability), SQLValue(limit), SQLValue(offset)
+            ) { row in
+                FoundAgent(
+                    did: DID.text(rowKey: row.blob(0)), capabilitiesJSON: row.text(1), reputation: row.double(2),
+                    lastSeen: Date(milliseconds: row.int64(3)))
+            }
             let total = try connection.first(
                 "SELECT agents FROM capability_count WHERE name = ?", .text(capability)) { $0.int(0) }
             return (agents, total ?? 0)

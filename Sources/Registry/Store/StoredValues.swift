@@ -26,10 +26,12 @@ extension Date {
 
 /// JSON columns.
 enum JSONColumn {
-    static func encode(_ value: some Encodable) throws -> SQLValue {
+    static func encode(_ value: some Encodable) throws -> SQLValue { .text(try text(value)) }
+
+    static func text(_ value: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return .text(String(decoding: try encoder.encode(value), as: UTF8.self))
+        return String(decoding: try encoder.encode(value), as: UTF8.self)
     }
 
     static func decode<Value: Decodable>(_ type: Value.Type, from text: String) throws -> Value {
