@@ -39,12 +39,14 @@ test-full: test ## Run all tests, the slow ones too
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
-bench: release ## Measure start-up, sessions beside their primitives, and the relay beside a plain forwarder
+bench: release ## Measure start-up, sessions, the relay and the registry beside their limits or the Python library
 	$(RELEASE) --product kars-bench
 	$(RELEASE) --product kars-bench-relay
+	$(RELEASE) --product kars-bench-registry
 	@scripts/bench
 	@scripts/bench-sessions
 	@$$($(SWIFT) build -c release --show-bin-path)/kars-bench-relay
+	@scripts/bench-registry
 
 docs: build ## Write docs/reference.md and the manual pages anew from the command tree
 	@mkdir -p docs

@@ -8,6 +8,11 @@ enum AgentAnswer {
     /// Absent values are `null`, as published; `successor` and what tells of a revocation are left out.
     static func make(_ agent: AgentRecord) throws -> HTTPResponse {
         var text = JSONText()
+        try write(agent, into: &text)
+        return .bytes(text.bytes, contentType: "application/json")
+    }
+
+    static func write(_ agent: AgentRecord, into text: inout JSONText) throws {
         text.open()
         text.field("did", agent.did)
         text.field("public_key", agent.key.base64URL)
@@ -32,6 +37,5 @@ enum AgentAnswer {
             text.field("revocation", json: try JSONColumn.text(revocation.certificate))
         }
         text.close()
-        return .bytes(text.bytes, contentType: "application/json")
     }
 }

@@ -35,6 +35,14 @@ extension OpenAPIDocument {
           "properties": {"did": {"type": "string"}, "status": {"type": "string"}},
           "additionalProperties": false
         },
+        "AgentList": {
+          "type": "object",
+          "required": ["agents", "next"],
+          "properties": {
+            "agents": {"type": "array", "items": {"$ref": "#/components/schemas/Agent"}},
+            "next": {"type": ["string", "null"]}
+          }
+        },
         "Agent": {
           "type": "object",
           "required": [

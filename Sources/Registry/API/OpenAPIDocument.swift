@@ -60,6 +60,23 @@ enum OpenAPIDocument {
           }
         },
         "/v1/agents": {
+          "get": {
+            "summary": "Agents in the order they came, page by page",
+            "parameters": [
+              {"name": "limit", "in": "query", "required": false, "schema": {"type": "integer", "minimum": 1, "maximum": 200}},
+              {"name": "after", "in": "query", "required": false, "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"}},
+              {"name": "tier", "in": "query", "required": false, "schema": {"enum": ["anonymous", "verified"]}},
+              {"name": "name", "in": "query", "required": false, "schema": {"type": "string", "maxLength": 1024}}
+            ],
+            "responses": {
+              "200": {
+                "description": "Done",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AgentList"}}}
+              },
+              "4XX": {"$ref": "#/components/responses/problem"},
+              "5XX": {"$ref": "#/components/responses/problem"}
+            }
+          },
           "post": {
             "summary": "Register a key that the caller proves to have",
             "requestBody": {

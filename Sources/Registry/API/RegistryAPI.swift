@@ -95,7 +95,7 @@ struct RegistryAPI: Sendable {
         switch route {
         case .health: return healthSummary()
         case .openAPI: return .text(OpenAPIDocument.json, contentType: "application/json")
-        case .agents: return try await register(request)
+        case .agents: return isGet ? try await listAgents(request) : try await register(request)
         case .agent(let did):
             return isGet ? try await agent(named: did) : try await deregister(did, request)
         case .prekeys(let did):

@@ -82,7 +82,8 @@ enum Route: Equatable {
         case .health, .openAPI, .presence, .discovery, .oauthProviders, .oauthCallback, .homeHistory, .logHead, .logEntries, .logProof,
             .logConsistency:
             ["GET"]
-        case .agents, .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
+        case .agents: ["GET", "POST"]
+        case .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
             .oauthPolling:
             ["POST"]
         case .agent: ["GET", "DELETE"]

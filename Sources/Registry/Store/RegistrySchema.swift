@@ -155,5 +155,13 @@ enum RegistrySchema {
                 DELETE FROM capability WHERE agent = NEW.id AND NEW.revoked_at IS NOT NULL;
             END;
             """),
+        // Lists of one tier or name.
+        Migration(
+            7,
+            """
+            CREATE INDEX agent_tier ON agent(tier, id);
+            CREATE INDEX agent_name ON agent(json_extract(metadata, '$.display_name'), id)
+                WHERE json_extract(metadata, '$.display_name') IS NOT NULL;
+            """),
     ]
 }

@@ -40,6 +40,11 @@ protocol RegistryStore: Sendable {
         _ changes: [ReputationChange], session: (id: String, reporter: DID)?, now: Date
     ) async throws -> [String: Double]
 
+    /// Agents in the order they came, from behind a position.
+    func list(
+        _ filter: AgentFilter, after position: Int64, limit: Int
+    ) async throws -> [(position: Int64, agent: AgentRecord)]
+
     /// Agents with the capability that have no successor and are not revoked, best reputation first, then the oldest.
     func discover(capability: String, limit: Int, offset: Int) async throws -> (agents: [FoundAgent], total: Int)
 
@@ -69,6 +74,13 @@ protocol RegistryStore: Sendable {
     func logConsistency(from: Int, to: Int) async throws -> LogConsistency?
 
     func close()
+}
+
+/// Which agents a list shows; nil is all.
+struct AgentFilter: Sendable {
+    var tier: String?
+    /// The entry `display_name` of their metadata, exactly.
+    var displayName: String?
 }
 
 enum InsertOutcome: Sendable, Equatable {
