@@ -286,6 +286,7 @@ public final class NodeService: Sendable {
         table.register(ListPairings.self) { _, _ in try await pairings.list() }
         table.register(InspectPairing.self) { request, _ in try await pairings.inspect(request.pairingName) }
         table.register(RevokePairing.self) { request, _ in try await pairings.revoke(request.pairingName) }
+        table.register(RemovePairing.self) { request, _ in try await pairings.remove(request.pairingName) }
         let (registry, identity) = (registry, identity)
         table.register(RevokeIdentity.self) { request, _ in
             let certificate: RevocationCertificate

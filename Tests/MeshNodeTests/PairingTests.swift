@@ -132,6 +132,25 @@ import Testing
         #expect(unknown?.code == .notFound)
     }
 
+    @Test func aRemovedPairingIsEndedAndItsTokenIsWorthless() async throws {
+        let cloud = try Place("cloud")
+        let used = try await cloud.token("used"), waiting = try await cloud.token("waiting")
+        let laptop = Identity.generate()
+        _ = await cloud.pairings.redeem(request(used, laptop), from: peer(laptop))
+        #expect(try await cloud.pairings.remove("Used").phase == .active)
+        #expect(await cloud.pairings.active(with: peer(laptop)) == nil)
+        #expect(try await cloud.pairings.remove("waiting").phase == .pending)
+        #expect(try await cloud.pairings.list().isEmpty)
+        for token in [used, waiting] {
+            let answer = await cloud.pairings.redeem(request(token, laptop), from: peer(laptop))
+            #expect(answer.error != nil)
+        }
+        #expect(await cloud.pairings.active(with: peer(laptop)) == nil)
+        let again = await #expect(throws: OperationFailure.self) { try await cloud.pairings.remove("used") }
+        #expect(again?.code == .notFound)
+        _ = try await cloud.token("used")
+    }
+
     @Test func guessesAreLimitedForOnePeerAndForAll() async throws {
         let cloud = try Place("cloud")
         let wrong = PairingToken.make(

@@ -1,9 +1,12 @@
 import Foundation
 import MeshIdentity
+import MeshNode
 import SignInSupport
 import TestSupport
 import Testing
 import Transport
+
+@testable import kars
 
 /// `kars mesh auth` against `kars registry` as a process and a provider that signs real tokens; the test is the browser.
 struct MeshAuthTests {
@@ -160,5 +163,49 @@ struct MeshAuthTests {
         let unreachable = try await BuiltProgram.run(["mesh", "auth", "--registry", "http://127.0.0.1:1"])
         #expect(unreachable.status == 1)
         #expect(unreachable.err.contains("cannot reach the registry http://127.0.0.1:1"))
+    }
+
+    @Test func nobodyIsWaitedForForEver() async throws {
+        try await withWorld { world in
+            let url = try ServiceURL(parsing: world.url)
+            let signIn = PersonSignIn(
+                registry: RegistryClient(
+                    url: url, tls: ClientTLS(), loop: world.provider.loop,
+                    log: try RegistryLog(registry: url, folder: world.home.path)),
+                identity: .generate(), loop: world.provider.loop, patience: .zero)
+            let failure = await #expect(throws: OperationFailure.self) {
+                _ = try await signIn.run(provider: "github", comesBack: true) { _ in }
+            }
+            #expect(failure?.code == .timedOut)
+            #expect(failure?.hint?.contains("again") == true)
+        }
+    }
+
+    @Test func whatReachesTheCallbackCountsOnlyWhenItIsGenuine() async throws {
+        let loop = try EventLoop(name: "callback")
+        defer { loop.shutdown() }
+        let registry = Identity.generate(), stranger = Identity.generate()
+        let callback = try await SignInCallback.listen(on: loop) {
+            $0.isFrom(registry.publicKey, amid: "agent", state: "mine")
+        }
+        func bring(_ signer: Identity, amid: String = "agent", state: String = "mine") async throws -> Int {
+            let result = SignInResult.make(
+                amid: amid, provider: "github", outcome: .failure(.providerDown), state: state, signer: signer,
+                now: Date())
+            let text = Base64.encodeURL(Array(try JSONEncoder().encode(result)))
+            let url = try ServiceURL(parsing: "\(callback.url)?result=\(text)")
+            return try await HTTPClient(loop: loop).send(HTTPClientRequest(url: url)).status
+        }
+        #expect(try await bring(stranger) == 400)
+        #expect(try await bring(registry, amid: "other") == 400)
+        #expect(try await bring(registry, state: "old") == 400)
+        for query in ["", "?result=", "?result=%00", "?result=e30"] {
+            let url = try ServiceURL(parsing: callback.url + query)
+            #expect(try await HTTPClient(loop: loop).send(HTTPClientRequest(url: url)).status == 400)
+        }
+        #expect(callback.result == nil)
+        #expect(try await bring(registry) == 200)
+        #expect(callback.result?.error == "the provider did not answer")
+        await callback.close()
     }
 }

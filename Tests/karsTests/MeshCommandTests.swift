@@ -82,4 +82,37 @@ struct MeshCommandTests {
         #expect(FileManager.default.fileExists(atPath: home.file("mesh-identity.json")))
         withExtendedLifetime(lock) {}
     }
+
+    @Test func theListShowsPairingsAndAgentsThatMoved() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListPairings.self) { _ in [ScriptedNode.pairing("cloud")] }
+        node.on(ListSandboxes.self) { _ in
+            [("stays", 1), ("moved", 2)].map { name, epoch in
+                SandboxSummary(
+                    name: name, runtime: "byo", status: "running", driver: "embedded", did: "did:mesh:x", home: "cloud",
+                    homeDID: "did:mesh:y", epoch: epoch, createdAt: Date(), gatewayURL: nil, tokenFile: nil, limits: [])
+            }
+        }
+        let output = try await node.kars("mesh", "list")
+        #expect(output.status == 0)
+        #expect(output.out.contains("cloud"))
+        #expect(output.out.contains("moved"))
+        #expect(!output.out.contains("stays"))
+        let json = try await node.kars("mesh", "list", "-o", "json")
+        #expect(json.out.contains("\"pairings\"") && json.out.contains("\"agents\""))
+        await node.close()
+    }
+
+    @Test func unpairEndsWhatIsNamedAndAsksElse() async throws {
+        let node = try await ScriptedNode()
+        node.on(ListPairings.self) { _ in [ScriptedNode.pairing("z"), ScriptedNode.pairing("b")] }
+        node.on(RemovePairing.self) { ScriptedNode.pairing($0.pairingName) }
+        #expect(try await node.kars("mesh", "unpair").status == 2)
+        #expect(try await node.kars("mesh", "unpair", "--all", "--name", "b").status == 2)
+        #expect(node.requests(RemovePairing.self).isEmpty)
+        #expect(try await node.kars("mesh", "unpair", "--name", "b").out == "unpaired b\n")
+        #expect(try await node.kars("mesh", "unpair", "--all").out == "unpaired b\nunpaired z\n")
+        #expect(node.requests(RemovePairing.self).map(\.pairingName) == ["b", "b", "z"])
+        await node.close()
+    }
 }

@@ -79,3 +79,12 @@ public struct RevokePairing: PeerOperation {
     public init(pairingName: String) { self.pairingName = pairingName }
     public typealias Answer = Pairing
 }
+
+/// Ends a pairing at once and forgets it (`kars mesh unpair`); a token that made it stays worthless.
+public struct RemovePairing: PeerOperation {
+    public static let name = "pairing.remove"
+    public static let access = OperationAccess.operatorOnly
+    public var pairingName: String
+    public init(pairingName: String) { self.pairingName = pairingName }
+    public typealias Answer = Pairing
+}

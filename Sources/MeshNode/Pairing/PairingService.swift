@@ -285,6 +285,20 @@ public final class PairingService: Sendable {
         try await audit.append(agent: "operator", action: "pair:revoke:\(known)", decision: "allowed")
         return pairing
     }
+
+    /// Ends a pairing, whatever its phase, and forgets it: its name is free, and its token is one nobody made.
+    ///
+    /// - Returns: the pairing as it was.
+    public func remove(_ name: String) async throws -> Pairing {
+        let known = Self.normalized(name)
+        let pairing = try await store.database.write { connection -> Pairing in
+            guard let pairing = try Self.find(known, connection) else { throw Self.unknown(name) }
+            try connection.execute("DELETE FROM pairing WHERE name = ?", .text(known))
+            return pairing
+        }
+        try await audit.append(agent: "operator", action: "pair:remove:\(known)", decision: "allowed")
+        return pairing
+    }
 }
 
 extension PairingService {

@@ -13,7 +13,8 @@ final class SQLiteRegistryStore: RegistryStore {
     init(folder: String) throws {
         try AtomicFile.makeFolder(folder)
         lock = Mutex(try FileLock(path: folder + "/registry.lock"))
-        database = try Database(path: "\(folder)/\(RegistryService.databaseName)", migrations: RegistrySchema.migrations)
+        database = try Database(
+            path: "\(folder)/\(RegistryService.databaseName)", migrations: RegistrySchema.migrations, cacheMiB: 32)
         try startLog(now: Date())
     }
 

@@ -8,9 +8,9 @@ extension Command {
     /// `kars mesh`
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
-        subcommands: [.meshAuth, .meshStatus, .meshReset, .meshRevoke], group: "Agent mobility",
+        subcommands: [.meshAuth, .meshStatus, .meshList, .meshUnpair, .meshReset, .meshRevoke], group: "Agent mobility",
         later: [
-            "setup-trust", "list", "security", "peer", "promote", "unpair", "demote",
+            "setup-trust", "security", "peer", "promote", "demote",
         ])
 
     private static let meshStatus = Command(

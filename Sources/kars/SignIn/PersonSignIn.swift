@@ -7,8 +7,6 @@ import Transport
 /// Lets a person sign in for this peer's identity: the registry sends them to a provider, hears who they are, and says
 /// so under its signature.
 struct PersonSignIn: Sendable {
-    /// How long a person is waited for (behaviours §7).
-    private static let patience = Duration.seconds(300)
     /// Bounds on the pause between two questions, whatever the registry says, in seconds.
     private static let pauses = 1...30
     /// How often the browser's own way back is looked at.
@@ -17,6 +15,8 @@ struct PersonSignIn: Sendable {
     let registry: RegistryClient
     let identity: Identity
     let loop: EventLoop
+    /// How long a person is waited for (behaviours §7).
+    var patience = Duration.seconds(300)
 
     /// Asks the registry whether people can sign in there with a provider.
     ///
@@ -68,7 +68,7 @@ struct PersonSignIn: Sendable {
         for begun: RegistryClient.SignInTicket, _ callback: SignInCallback?, _ isGenuine: (SignInResult) -> Bool
     ) async throws -> SignInResult {
         let pause = Duration.seconds(min(max(begun.interval ?? 2, Self.pauses.lowerBound), Self.pauses.upperBound))
-        let end = ContinuousClock.now + Self.patience
+        let end = ContinuousClock.now + patience
         var nextQuestion = ContinuousClock.now + pause
         while ContinuousClock.now < end {
             if let result = callback?.result { return result }
