@@ -93,6 +93,6 @@ let package = Package(
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
-        tests("kars", ["Transport", "MeshIdentity", "MeshNode", "SignInSupport"]),
+        tests("kars", ["Transport", "MeshIdentity", "MeshNode", "Relay", "CommandTree", "SignInSupport"]),
     ]
 )

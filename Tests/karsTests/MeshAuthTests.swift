@@ -181,6 +181,18 @@ struct MeshAuthTests {
         }
     }
 
+    @Test func aBrowserIsOpenedAtWebAddressesAlone() {
+        for address in ["https://login.example/x?a=b", "http://127.0.0.1:8080/login"] {
+            #expect(PersonSignIn.isWebAddress(address), "\(address)")
+        }
+        for address in [
+            "http://login.example/", "file:///etc/passwd", "javascript:alert(1)", "ms-settings:x", "--help", "",
+            "https://a/\u{1b}[2J", "https://a/ b", "unix:/tmp/x", "wss://a/",
+        ] {
+            #expect(!PersonSignIn.isWebAddress(address), "\(address)")
+        }
+    }
+
     @Test func whatReachesTheCallbackCountsOnlyWhenItIsGenuine() async throws {
         let loop = try EventLoop(name: "callback")
         defer { loop.shutdown() }
@@ -199,7 +211,7 @@ struct MeshAuthTests {
         #expect(try await bring(stranger) == 400)
         #expect(try await bring(registry, amid: "other") == 400)
         #expect(try await bring(registry, state: "old") == 400)
-        for query in ["", "?result=", "?result=%00", "?result=e30"] {
+        for query in ["", "?result=", "?result=%2500", "?result=e30"] {
             let url = try ServiceURL(parsing: callback.url + query)
             #expect(try await HTTPClient(loop: loop).send(HTTPClientRequest(url: url)).status == 400)
         }

@@ -1,4 +1,5 @@
 import CommandTree
+import Relay
 import Testing
 
 @testable import kars
@@ -56,5 +57,38 @@ struct TreeTests {
                 #expect(help.contains("KARS_\(role)_\(flag)".uppercased().replacing("-", with: "_")))
             }
         }
+    }
+}
+
+struct RelayLimitOptionsTests {
+    private func invocation(_ words: String...) throws -> Invocation {
+        guard case .run(_, let invocation) = KarsProgram.program.parse(["relay"] + words) else {
+            throw UsageError.refused("\(words) were not taken")
+        }
+        return invocation
+    }
+
+    @Test func withoutOptionsTheBoundsAreTheStandardOnes() throws {
+        let limits = try RelayLimitOptions.limits(try invocation()), standard = RelayLimits()
+        // Every bound, also those no option changes.
+        #expect("\(limits)" == "\(standard)")
+    }
+
+    @Test func eachOptionChangesItsBound() throws {
+        let limits = try RelayLimitOptions.limits(
+            try invocation(
+                "--max-connections", "7", "--connections-per-address", "6", "--frames-per-second", "5",
+                "--mib-per-second", "4", "--inbox-messages", "8", "--inbox-mib", "4", "--stored-mib", "2",
+                "--memory-mib", "64", "--message-lifetime", "90m"))
+        #expect(limits.connections == 7)
+        #expect(limits.connectionsPerPeer == 6)
+        #expect(limits.framesPerSecond == 5 && limits.frameBurst == 10)
+        #expect(limits.bytesPerSecond == Double(4 << 20) && limits.byteBurst == Double(4 << 20))
+        #expect(limits.inboxMessages == 8 && limits.senderMessages == 6)
+        #expect(limits.inboxBytes == 4 << 20 && limits.senderBytes == 3 << 20)
+        #expect(limits.storedBytes == 2 << 20)
+        #expect(limits.memoryBytes == 64 << 20)
+        #expect(limits.timeToLive == .seconds(5400))
+        #expect(throws: UsageError.self) { try invocation("--max-connections", "0") }
     }
 }

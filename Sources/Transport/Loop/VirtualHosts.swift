@@ -22,12 +22,15 @@ struct VirtualHosts {
     private var hosts: [Key: OpaquePointer] = [:]
     /// The last host that could be made for a server's setting.
     private var newest: [ServerTLS?: OpaquePointer] = [:]
+    /// Files that could not be used, as they were: newcomers do not have them read again and again.
+    private var unusable: Set<Key> = []
 
     /// For accepted connections: renewed files count from now on. A server whose renewed files cannot be used, as while
     /// only one of two is written, goes on with those it has.
     mutating func server(
         _ tls: ServerTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
+        if let host = newest[tls], let key = try? Self.key(of: tls), unusable.contains(key) { return host }
         do {
             let host = try checkedServer(tls, in: context)
             newest[tls] = host
@@ -45,8 +48,7 @@ struct VirtualHosts {
         // By the name a TLS client asks for, the library switches to the certificate of the first host of
         // the context. That must be the plain one: having none, it leaves the right one in place.
         if tls != nil { _ = try server(nil, in: context) }
-        let files = [tls?.certificateFile, tls?.keyFile, tls?.clientCAFile].compactMap(\.self)
-        let key = Key.server(tls, changed: try files.map(Self.changeTime))
+        let key = try Self.key(of: tls)
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN_SERVER)
         if let tls {
@@ -68,7 +70,10 @@ struct VirtualHosts {
             free(UnsafeMutablePointer(mutating: options.ssl_ca_filepath))
         }
         guard let host = lws_create_vhost(context, &options) else {
-            throw .tls("the certificate or key in \(files.joined(separator: ", ")) cannot be used")
+            // Each renewal is another key; few are kept.
+            if unusable.count >= 16 { unusable = [] }
+            unusable.insert(key)
+            throw .tls("the certificate or key in \(Self.files(of: tls).joined(separator: ", ")) cannot be used")
         }
         hosts[key] = host
         return host
@@ -111,6 +116,16 @@ struct VirtualHosts {
         // An empty address keeps the library from taking $http_proxy for every connection.
         options.http_proxy_address = UnsafePointer(noProxy)
         return options
+    }
+
+    private static func files(of tls: ServerTLS?) -> [String] {
+        [tls?.certificateFile, tls?.keyFile, tls?.clientCAFile].compactMap(\.self)
+    }
+
+    private static func key(of tls: ServerTLS?) throws(TransportError) -> Key {
+        var times: [Int] = []
+        for file in files(of: tls) { times.append(try changeTime(file)) }
+        return .server(tls, changed: times)
     }
 
     private static func changeTime(_ path: String) throws(TransportError) -> Int {

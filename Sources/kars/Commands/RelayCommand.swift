@@ -30,7 +30,7 @@ extension Command {
             .value(
                 "token-file", "file", kind: .file, help: "File with a token every client must show",
                 environment: ServiceOptions.variable("relay", "token-file")),
-        ] + ServiceOptions.transport("relay") + [ServiceOptions.threads("relay", 2)]
+        ] + RelayLimitOptions.all + ServiceOptions.transport("relay") + [ServiceOptions.threads("relay", 2)]
             + ServiceOptions.log("relay"),
         subcommands: [
             ServiceBackup.command(
@@ -58,8 +58,15 @@ extension Command {
             throw UsageError.refused("--require-registration needs --registry")
         }
         configuration.sharedToken = try SecretFile.read("token-file", invocation).map { Array($0.utf8) }
+        configuration.limits = try RelayLimitOptions.limits(invocation)
         configuration.threads = try invocation.integer("threads") ?? configuration.threads
         try await ServiceRunner.run("relay", invocation) { [configuration] given in
+            let (files, wanted) = (DescriptorLimit.raise(), configuration.limits.connections)
+            if files < wanted + RelayLimitOptions.otherFiles {
+                given.logger.warn(
+                    "fewer connections than allowed will fit: raise the hard limit of open files (ulimit -Hn)",
+                    ["files": files, "max-connections": wanted])
+            }
             let service = try RelayService(
                 configuration: configuration, logger: given.logger, metrics: given.metrics,
                 health: given.health)

@@ -38,6 +38,8 @@ enum ServiceRunner {
     static func run(
         _ role: String, _ invocation: Invocation, start: (Surroundings) async throws -> Running
     ) async throws {
+        // Before the first event loop, whose tables are as long as the limit.
+        DescriptorLimit.raise()
         let signals = StopSignals(), hangups = ReloadSignals()
         let metrics = Metrics()
         let logger = ServiceOptions.logger(role, invocation)

@@ -54,6 +54,10 @@ struct PersonSignIn: Sendable {
         do {
             let begun = try await registry.beginSignIn(
                 of: identity, at: provider, state: state, callback: callback?.url)
+            guard Self.isWebAddress(begun.authorizationURL) else {
+                throw OperationFailure(
+                    .refused, "the registry \(registry.url) sends people to an address that is not https")
+            }
             try show(begun.authorizationURL)
             let result = try await wait(for: begun, callback, isGenuine)
             await callback?.close()
@@ -62,6 +66,13 @@ struct PersonSignIn: Sendable {
             await callback?.close()
             throw error
         }
+    }
+
+    /// What a browser may be opened with: anything else could be a file, or a program's own scheme.
+    static func isWebAddress(_ text: String) -> Bool {
+        guard text.utf8.count <= 8192, let url = try? ServiceURL(parsing: text), case .tcp(let host, let port) = url.place
+        else { return false }
+        return url.scheme == .https || url.scheme == .http && Endpoint.tcp(host: host, port: port).isLoopback
     }
 
     private func wait(
