@@ -49,7 +49,7 @@ extension Command {
                 url: url, tls: ClientTLS(caFile: invocation.value("ca")), loop: loop,
                 log: try RegistryLog(registry: url, folder: folder)),
             identity: identity, loop: loop)
-        let name = try await signIn.check(provider)
+        let name = PrintableText.escaped(try await signIn.check(provider))
         let isJSON = OutputFormat(invocation) == .json
         let wantsBrowser = !invocation.flag("no-browser")
         let result = try await signIn.run(provider: provider, comesBack: wantsBrowser) { address in

@@ -75,6 +75,15 @@ struct PersonSignIn: Sendable {
         return url.scheme == .https || url.scheme == .http && Endpoint.tcp(host: host, port: port).isLoopback
     }
 
+    /// Nil while the sign-in is open, and when the registry cannot be reached for a moment.
+    private func answer(to ticket: String) async throws -> SignInResult? {
+        do {
+            return try await registry.signInResult(of: ticket)
+        } catch let failure as OperationFailure where failure.code == .unavailable {
+            return nil
+        }
+    }
+
     private func wait(
         for begun: RegistryClient.SignInTicket, _ callback: SignInCallback?, _ isGenuine: (SignInResult) -> Bool
     ) async throws -> SignInResult {
@@ -84,7 +93,7 @@ struct PersonSignIn: Sendable {
         while ContinuousClock.now < end {
             if let result = callback?.result { return result }
             if let ticket = begun.ticket, ContinuousClock.now >= nextQuestion {
-                if let result = try await registry.signInResult(of: ticket) {
+                if let result = try await answer(to: ticket) {
                     guard isGenuine(result) else {
                         throw OperationFailure(
                             .refused, "the registry \(registry.url) is not to be believed: it did not sign the result")

@@ -1,3 +1,4 @@
+import CommandTree
 import FoundationEssentials
 import Glibc
 import MeshIdentity
@@ -31,10 +32,10 @@ struct VerificationRecord: Codable, Sendable {
 
     private static func path(_ folder: String) -> String { "\(folder)/\(fileName)" }
 
-    /// The person and the provider in one phrase.
+    /// The person and the provider in one phrase, as a terminal may show it: a registry is a stranger.
     var person: String {
         guard let person = result.verifiedIdentity else { return "nobody" }
         let name = person.username ?? person.email ?? person.providerID
-        return "\(name) (\(person.provider))"
+        return PrintableText.escaped("\(name) (\(person.provider))")
     }
 }

@@ -1,3 +1,4 @@
+import CommandTree
 import MeshNode
 
 /// How a peer looks to a person.
@@ -8,7 +9,7 @@ enum PeerText {
             ("Public key", peer.publicKey),
             ("Relay", "\(peer.relay) (\(peer.relayConnected ? "connected" : "not connected"))"),
             ("Registry", "\(peer.registry) (\(peer.registered ? "registered" : "not registered"))"),
-            ("Tier", peer.tier ?? "unknown, the registry does not answer"),
+            ("Tier", PrintableText.escaped(peer.tier ?? "unknown, the registry does not answer")),
             ("Signed in", signedIn(verification)),
             ("Gateway", peer.gateway), ("Sandboxes", String(peer.sandboxes)),
             ("Pairings", String(peer.pairings)),
@@ -26,6 +27,6 @@ enum PeerText {
 
     private static func signedIn(_ verification: VerificationRecord?) -> String {
         guard let verification else { return "nobody ('kars mesh auth' signs in)" }
-        return "\(verification.person) at \(verification.registryUrl), \(verification.verifiedAt)"
+        return "\(verification.person) at \(PrintableText.escaped(verification.registryUrl)), \(verification.verifiedAt)"
     }
 }
