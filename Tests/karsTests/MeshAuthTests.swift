@@ -86,6 +86,9 @@ struct MeshAuthTests {
             let output = await command.wait()
             #expect(output.status == 0, "\(output.err)")
             #expect(output.out.contains("signed in as \(person) (\(provider)) at \(world.url)"))
+            let listed = try await HTTPClient(loop: world.provider.loop).send(
+                HTTPClientRequest(url: ServiceURL(parsing: world.url + "/v1/agents?name=local&tier=verified")))
+            #expect(String(decoding: listed.body, as: UTF8.self).contains("\"kars-peer\""), "as its node registers it")
             let status = try await BuiltProgram.run(["mesh", "status"], home: world.home)
             #expect(status.out.contains("\(person) (\(provider)) at \(world.url)"))
             let json = try await BuiltProgram.run(["mesh", "status", "-o", "json"], home: world.home)
@@ -172,7 +175,7 @@ struct MeshAuthTests {
                 registry: RegistryClient(
                     url: url, tls: ClientTLS(), loop: world.provider.loop,
                     log: try RegistryLog(registry: url, folder: world.home.path)),
-                identity: .generate(), loop: world.provider.loop, patience: .zero)
+                identity: .generate(), loop: world.provider.loop, displayName: "laptop", patience: .zero)
             let failure = await #expect(throws: OperationFailure.self) {
                 _ = try await signIn.run(provider: "github", comesBack: true) { _ in }
             }

@@ -127,17 +127,19 @@ extension SQLiteRegistryStore {
         }
     }
 
-    func list(
-        _ filter: AgentFilter, after position: Int64, limit: Int
-    ) async throws -> [(position: Int64, agent: AgentRecord)] {
-        // Each filter has an index that ends with the id, so a page is a range of it. All four statements name both
-        // values, though not all use them.
+    /// Each filter has an index that ends with the id, so a page is a range of it. All four statements name both values,
+    /// though not all use them.
+    static func listStatement(_ filter: AgentFilter) -> String {
         var conditions = "a.id > ?1 AND ?3 IS ?3 AND ?4 IS ?4"
         if filter.tier != nil { conditions += " AND a.tier = ?3" }
         if filter.displayName != nil { conditions += " AND json_extract(a.metadata, '$.display_name') = ?4" }
-        let sql = """
-            SELECT \(Self.agentColumns), a.id FROM agent a WHERE \(conditions) ORDER BY a.id LIMIT ?2
-            """
+        return "SELECT \(agentColumns), a.id FROM agent a WHERE \(conditions) ORDER BY a.id LIMIT ?2"
+    }
+
+    func list(
+        _ filter: AgentFilter, after position: Int64, limit: Int
+    ) async throws -> [(position: Int64, agent: AgentRecord)] {
+        let sql = Self.listStatement(filter)
         return try await database.read { connection in
             try connection.query(
                 sql, .integer(position), SQLValue(limit), SQLValue(filter.tier), SQLValue(filter.displayName)

@@ -48,7 +48,7 @@ extension Command {
             registry: RegistryClient(
                 url: url, tls: ClientTLS(caFile: invocation.value("ca")), loop: loop,
                 log: try RegistryLog(registry: url, folder: folder)),
-            identity: identity, loop: loop)
+            identity: identity, loop: loop, displayName: try await peerName(invocation))
         let name = PrintableText.escaped(try await signIn.check(provider))
         let isJSON = OutputFormat(invocation) == .json
         let wantsBrowser = !invocation.flag("no-browser")
@@ -70,6 +70,13 @@ extension Command {
             registryUrl: url.description, verifiedAt: Date().ISO8601Format(), result: result)
         try record.write(in: folder)
         try OutputFormat.print(record, invocation) { "signed in as \(record.person) at \(url)\n" }
+    }
+
+    /// The node's, else the one that it would take.
+    private static func peerName(_ invocation: Invocation) async throws -> String {
+        if let status = try? await NodeConnection.call(PeerStatus(), invocation) { return status.name }
+        let named = invocation.environment["KARS_NODE_NAME"] ?? ""
+        return named.isEmpty ? "local" : named
     }
 
     /// The one named, else the node's, else the one signed in to before, else this machine's.

@@ -15,6 +15,8 @@ struct PersonSignIn: Sendable {
     let registry: RegistryClient
     let identity: Identity
     let loop: EventLoop
+    /// What others call this peer, told to a registry that does not know it yet.
+    let displayName: String
     /// How long a person is waited for (behaviours §7).
     var patience = Duration.seconds(300)
 
@@ -42,9 +44,9 @@ struct PersonSignIn: Sendable {
     /// - Returns: what the registry signed, a success or not.
     /// - Throws: a timed-out failure after five minutes; a refused one for a registry that is not to be believed.
     func run(provider: String, comesBack: Bool, show: (String) throws -> Void) async throws -> SignInResult {
-        // A registry knows no key that it has not seen; the node registers the same.
+        // A registry knows no key that it has not seen. Said as the node says it: what is there first stays.
         try await registry.register(
-            identity, capabilities: NodeConfiguration.capabilities, metadata: [:])
+            identity, capabilities: NodeConfiguration.capabilities, metadata: ["display_name": displayName])
         let (key, state) = (try await registry.signingKey(), Base64.encodeURL(RandomBytes.make(32)))
         let amid = identity.amid
         let isGenuine: @Sendable (SignInResult) -> Bool = {
