@@ -59,12 +59,13 @@ let package = Package(
         .executableTarget(
             name: "kars-bench", dependencies: ["MeshIdentity", "CSodium"], path: "Benchmarks/kars-bench",
             swiftSettings: strict),
+        .target(name: "BenchSupport", path: "Benchmarks/support", swiftSettings: strict),
         .executableTarget(
-            name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/relay",
+            name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity", "BenchSupport"], path: "Benchmarks/relay",
             swiftSettings: strict),
 
         .executableTarget(
-            name: "kars-bench-registry", dependencies: ["MeshIdentity"], path: "Benchmarks/registry",
+            name: "kars-bench-registry", dependencies: ["MeshIdentity", "BenchSupport"], path: "Benchmarks/registry",
             swiftSettings: strict),
 
         .target(

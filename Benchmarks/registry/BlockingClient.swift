@@ -1,3 +1,4 @@
+import BenchSupport
 import Foundation
 
 /// One connection that is kept: writes a request, reads its answer. As little work as can be, so that the registry and

@@ -1,3 +1,4 @@
+import BenchSupport
 import Foundation
 import MeshIdentity
 
@@ -5,40 +6,40 @@ import MeshIdentity
 /// that the ratios hold on any machine.
 @main
 struct RegistryBench {
-    static func main() {
+    static func main() async {
         do {
-            try measure(try BenchOptions(Array(CommandLine.arguments.dropFirst())))
+            try await measure(try BenchOptions(Array(CommandLine.arguments.dropFirst())))
         } catch {
             FileHandle.standardError.write(Data("\(error)\n".utf8))
             exit(1)
         }
     }
 
-    private static func measure(_ options: BenchOptions) throws {
+    private static func measure(_ options: BenchOptions) async throws {
         print("\(options.connections) connections, \(Int(options.seconds)) s a figure; rates and delays as clients see them")
-        print(row(["registry", "agents", "request", "per second", "p50 ms", "p99 ms", "CPU µs"]))
+        print(BenchTable.row(["registry", "agents", "request", "per second", "p50 ms", "p99 ms", "CPU µs"]))
         var costs: [String: [String: Double]] = [:]
         if let python = options.python {
-            let server = try RegistryProcess(
-                "python3", python, { _ in [options.pythonScript] }, place: { "127.0.0.1:\($0.digits(after: "\"registry\":"))" })
+            let server = try await ServerProcess(
+                name: "python registry", python, { _ in [options.pythonScript] }, place: { "127.0.0.1:\($0.digits(after: "\"registry\":"))" })
             defer { server.stop() }
-            let world = World(server: server, options: options)
+            let world = try World(server: server, options: options)
             try world.grow(to: options.pythonAgents)
             for figure in try world.figures() {
                 show("python", world, figure)
                 costs["python", default: [:]][figure.name] = figure.cost
             }
         }
-        let server = try RegistryProcess(
-            "kars registry", options.kars,
+        let server = try await ServerProcess(
+            name: "kars registry", options.kars,
             {
                 [
                     "registry", "--listen", "127.0.0.1:0", "--data", $0 + "/registry", "--max-agents", "10000000",
                     "--requests-per-second", "1000000", "--registrations-per-second", "1000000",
                 ]
-            }, place: { String($0.dropFirst("listening http://".count)) })
+            })
         defer { server.stop() }
-        let world = World(server: server, options: options)
+        let world = try World(server: server, options: options)
         var lookups: [(size: Int, figure: World.Figure)] = []
         for size in options.sizes.sorted() {
             try world.grow(to: size)
@@ -53,33 +54,25 @@ struct RegistryBench {
         print("")
         if let first = lookups.first, let last = lookups.last, last.size > first.size {
             let ratio = last.figure.cost / first.figure.cost
-            print("a lookup at \(last.size) agents costs \(number(ratio, 2)) times one at \(first.size) (aim: at most 1.30)")
+            print("a lookup at \(last.size) agents costs \(BenchTable.number(ratio, 2)) times one at \(first.size) (aim: at most 1.30)")
         }
         // By processor time: on few cores the load shares them with the registry.
         if let python = costs["python"], let kars = costs["kars"] {
             for (name, aim) in [("lookup", "15"), ("register", "5"), ("prekeys", "-"), ("discover", "-")] {
                 guard let one = kars[name], let other = python[name] else { continue }
-                print("\(name): \(number(other / one, 1)) for the processor time of one of the Python registry (aim: \(aim))")
+                print("\(name): \(BenchTable.number(other / one, 1)) for the processor time of one of the Python registry (aim: \(aim))")
             }
         }
     }
 
     private static func show(_ registry: String, _ world: World, _ figure: World.Figure) {
-        print(row([
-            registry, "\(world.agents)", figure.name, number(figure.perSecond), number(figure.median, 2),
-            number(figure.p99, 2), number(figure.cost, 1),
+        print(BenchTable.row([
+            registry, "\(world.agents)", figure.name, BenchTable.number(figure.perSecond), BenchTable.number(figure.median, 2),
+            BenchTable.number(figure.p99, 2), BenchTable.number(figure.cost, 1),
         ]))
         fflush(nil)
     }
 
-    private static func row(_ cells: [String]) -> String {
-        cells.enumerated().map { index, cell in
-            let padding = String(repeating: " ", count: max(0, 14 - cell.count))
-            return index == 0 ? cell + padding : padding + cell
-        }.joined()
-    }
-
-    private static func number(_ value: Double, _ digits: Int = 0) -> String { String(format: "%.\(digits)f", value) }
 }
 
 extension String {
@@ -111,37 +104,17 @@ struct BenchOptions: Sendable {
     init(_ arguments: [String]) throws(BenchError) {
         var rest = arguments[...]
         while let name = rest.popFirst() {
-            guard let value = rest.popFirst() else { throw .usage }
+            guard let value = rest.popFirst() else { throw .usage(Self.usage) }
             switch name {
             case "--sizes":
                 sizes = []
-                for part in value.split(separator: ",") { sizes.append(try Self.count(String(part))) }
-            case "--connections": connections = try Self.count(value)
-            case "--seconds": seconds = Double(try Self.count(value))
+                for part in value.split(separator: ",") { sizes.append(try BenchNumber.count(String(part), usage: Self.usage)) }
+            case "--connections": connections = try BenchNumber.count(value, usage: Self.usage)
+            case "--seconds": seconds = Double(try BenchNumber.count(value, usage: Self.usage))
             case "--kars": kars = value
             case "--python": python = value
-            default: throw .usage
+            default: throw .usage(Self.usage)
             }
-        }
-    }
-
-    private static func count(_ text: String) throws(BenchError) -> Int {
-        guard let number = Int(text), number > 0 else { throw .usage }
-        return number
-    }
-}
-
-/// Why a measurement ends early.
-enum BenchError: Error, CustomStringConvertible {
-    case usage
-    case noServer(String)
-    case badAnswer(String)
-
-    var description: String {
-        switch self {
-        case .usage: BenchOptions.usage
-        case .noServer(let name): "\(name) did not start"
-        case .badAnswer(let text): "unexpected answer: \(text)"
         }
     }
 }

@@ -1,3 +1,4 @@
+import BenchSupport
 import Foundation
 import MeshIdentity
 import Synchronization
@@ -19,16 +20,21 @@ final class World {
     private static let withPrekeys = 500
     private static let oneTimeKeys = 100
 
-    let server: RegistryProcess
+    let server: ServerProcess
     let options: BenchOptions
     private(set) var dids: [String] = []
     private var havePrekeys = false
 
     var agents: Int { dids.count }
+    private let port: UInt16
 
-    init(server: RegistryProcess, options: BenchOptions) {
+    init(server: ServerProcess, options: BenchOptions) throws(BenchError) {
         self.server = server
         self.options = options
+        guard let port = server.address.split(separator: ":").last.flatMap({ UInt16($0) }) else {
+            throw .noServer(server.name)
+        }
+        self.port = port
     }
 
     /// Registers agents until there are so many.
@@ -56,7 +62,7 @@ final class World {
 
     /// The first agents whose keys are kept get prekeys.
     private func uploadPrekeys() throws {
-        let client = try BlockingClient(port: server.port)
+        let client = try BlockingClient(port: port)
         for _ in 0..<Self.withPrekeys {
             let identity = Identity.generate()
             let body = try JSONEncoder().encode(
@@ -168,8 +174,8 @@ final class World {
 
     private func onEveryConnection(_ body: @escaping @Sendable (BlockingClient) throws -> Void) throws {
         let failure = Mutex<(any Error)?>(nil)
-        let port = server.port
-        let group = DispatchGroup()
+        let port = self.port
+                let group = DispatchGroup()
         for _ in 0..<options.connections {
             group.enter()
             Thread.detachNewThread {

@@ -1,3 +1,4 @@
+import BenchSupport
 import Foundation
 
 /// What one run measures.
@@ -34,42 +35,20 @@ struct BenchOptions: Sendable {
                 isForwarder = true
                 continue
             }
-            guard let value = rest.popFirst() else { throw .usage }
+            guard let value = rest.popFirst() else { throw .usage(Self.usage) }
             switch name {
             case "--pairs":
                 pairs = []
-                for part in value.split(separator: ",") { pairs.append(try Self.count(String(part))) }
-            case "--window": window = try Self.count(value)
-            case "--seconds": seconds = Double(try Self.count(value))
-            case "--size": size = try Self.count(value)
-            case "--idle": idle = try Self.count(value)
-            case "--stored": stored = try Self.count(value)
+                for part in value.split(separator: ",") { pairs.append(try BenchNumber.count(String(part), usage: Self.usage)) }
+            case "--window": window = try BenchNumber.count(value, usage: Self.usage)
+            case "--seconds": seconds = Double(try BenchNumber.count(value, usage: Self.usage))
+            case "--size": size = try BenchNumber.count(value, usage: Self.usage)
+            case "--idle": idle = try BenchNumber.count(value, usage: Self.usage)
+            case "--stored": stored = try BenchNumber.count(value, usage: Self.usage)
             case "--kars": kars = value
             case "--python": python = value
-            default: throw .usage
+            default: throw .usage(Self.usage)
             }
-        }
-    }
-
-    private static func count(_ text: String) throws(BenchError) -> Int {
-        guard let number = Int(text), number > 0 else { throw .usage }
-        return number
-    }
-}
-
-/// Why a measurement ends early.
-enum BenchError: Error, CustomStringConvertible {
-    case usage
-    /// A server did not start: its name.
-    case noServer(String)
-    /// A step took too long: what was waited for.
-    case timedOut(String)
-
-    var description: String {
-        switch self {
-        case .usage: BenchOptions.usage
-        case .noServer(let name): "\(name) did not start"
-        case .timedOut(let what): "gave up waiting for \(what)"
         }
     }
 }

@@ -1,3 +1,4 @@
+import BenchSupport
 import Transport
 
 /// Connections that only stay.

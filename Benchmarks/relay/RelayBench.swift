@@ -1,3 +1,4 @@
+import BenchSupport
 import Foundation
 import Transport
 
@@ -52,7 +53,7 @@ struct RelayBench {
     private static func measure(_ options: BenchOptions) async throws {
         let loop = try EventLoop(name: "clients")
         show("\(options.size) B of ciphertext, every message acked, \(options.window) under way in all")
-        show(row(["server", "pairs", "messages/s", "of limit", "CPU µs/msg", "of limit", "p50 µs", "p99 µs", "of limit"]))
+        show(BenchTable.row(["server", "pairs", "messages/s", "of limit", "CPU µs/msg", "of limit", "p50 µs", "p99 µs", "of limit"]))
         for pairs in options.pairs {
             var limit: PairLoad.Result?
             for candidate in candidates(options) {
@@ -62,29 +63,29 @@ struct RelayBench {
                     .run(pairs: pairs, on: server, isRelay: candidate.isRelay)
                 let best = limit ?? result
                 limit = best
-                show(row([
-                    candidate.name, "\(pairs)", number(result.perSecond), ratio(result.perSecond / best.perSecond),
-                    number(result.processorTimePerMessage, 1),
-                    ratio(result.processorTimePerMessage / best.processorTimePerMessage), number(result.median),
-                    number(result.p99), ratio(result.p99 / best.p99),
+                show(BenchTable.row([
+                    candidate.name, "\(pairs)", BenchTable.number(result.perSecond), ratio(result.perSecond / best.perSecond),
+                    BenchTable.number(result.processorTimePerMessage, 1),
+                    ratio(result.processorTimePerMessage / best.processorTimePerMessage), BenchTable.number(result.median),
+                    BenchTable.number(result.p99), ratio(result.p99 / best.p99),
                 ]))
             }
         }
-        show("\n" + row(["server", "idle", "B/connection"]))
+        show("\n" + BenchTable.row(["server", "idle", "B/connection"]))
         for candidate in candidates(options) {
             let server = try await candidate.start()
             defer { server.stop() }
             let bytes = try await IdleLoad(options: options, loop: loop).run(on: server, isRelay: candidate.isRelay)
-            show(row([candidate.name, "\(options.idle)", number(bytes)]))
+            show(BenchTable.row([candidate.name, "\(options.idle)", BenchTable.number(bytes)]))
         }
-        show("\n" + row(["server", "messages", "confirmed/s", "drained/s"]))
+        show("\n" + BenchTable.row(["server", "messages", "confirmed/s", "drained/s"]))
         for candidate in candidates(options) where candidate.confirms {
             let server = try await candidate.start()
             defer { server.stop() }
             let result = try await StoreLoad(options: options, loop: loop).run(on: server)
-            show(row([
-                candidate.name, "\(options.stored)", number(result.confirmedPerSecond),
-                number(result.drainedPerSecond),
+            show(BenchTable.row([
+                candidate.name, "\(options.stored)", BenchTable.number(result.confirmedPerSecond),
+                BenchTable.number(result.drainedPerSecond),
             ]))
         }
         loop.shutdown()
@@ -96,16 +97,5 @@ struct RelayBench {
         fflush(nil)
     }
 
-    private static func row(_ cells: [String]) -> String {
-        cells.enumerated().map { index, cell in
-            let padding = String(repeating: " ", count: max(0, 13 - cell.count))
-            return index == 0 ? cell + padding : padding + cell
-        }.joined()
-    }
-
-    private static func number(_ value: Double, _ digits: Int = 0) -> String {
-        String(format: "%.\(digits)f", value)
-    }
-
-    private static func ratio(_ value: Double) -> String { number(value, 2) }
+    private static func ratio(_ value: Double) -> String { BenchTable.number(value, 2) }
 }

@@ -1,17 +1,23 @@
 import Foundation
 
 /// A server in a process of its own, and what the kernel says about it.
-final class ServerProcess {
-    let name: String
-    /// Where clients connect: `ws://host:port`.
-    let address: String
+package final class ServerProcess {
+    package let name: String
+    /// Where clients connect: `ws://host:port`, or what the server calls it.
+    package let address: String
     private let process: Process
+    /// Some servers run until their standard input ends.
+    private let input = Pipe()
     private let folder: URL
 
-    /// Starts a server that prints `listening ADDRESS` or, with a fixed port, one that answers there.
-    init(
+    /// Starts a server that prints where it listens or, with a fixed port, one that answers there.
+    ///
+    /// - Parameter place: finds the address in the first line that the server prints; nil when it is not there.
+    package init(
         name: String, _ executable: String, _ arguments: (_ folder: String) -> [String],
-        fixedPort: Int? = nil
+        fixedPort: Int? = nil, place: (String) -> String? = { line in
+            line.hasPrefix("listening ") ? String(line.dropFirst("listening ".count)) : nil
+        }
     ) async throws {
         self.name = name
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("kars-bench-\(UUID().uuidString)")
@@ -22,6 +28,7 @@ final class ServerProcess {
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
+        process.standardInput = input
         try process.run()
         if let fixedPort {
             address = "ws://127.0.0.1:\(fixedPort)"
@@ -34,10 +41,10 @@ final class ServerProcess {
             if data.isEmpty { throw BenchError.noServer(name) }
             text += String(decoding: data, as: UTF8.self)
         }
-        guard text.hasPrefix("listening "), let line = text.split(separator: "\n").first else {
+        guard let line = text.split(separator: "\n").first, let address = place(String(line)) else {
             throw BenchError.noServer(name)
         }
-        address = String(line.dropFirst("listening ".count))
+        self.address = address
     }
 
     private static func answers(port: Int, name: String) async throws {
@@ -60,7 +67,7 @@ final class ServerProcess {
     }
 
     /// Processor time used so far, in microseconds.
-    var processorTime: Double {
+    package var processorTime: Double {
         let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/stat", encoding: .utf8)) ?? ""
         // The name of the program may hold spaces; behind it come the fields from the third on.
         let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
@@ -69,13 +76,14 @@ final class ServerProcess {
     }
 
     /// Resident memory in bytes.
-    var residentBytes: Int {
+    package var residentBytes: Int {
         let text = (try? String(contentsOfFile: "/proc/\(process.processIdentifier)/statm", encoding: .utf8)) ?? ""
         let fields = text.split(separator: " ")
         return fields.count > 1 ? (Int(fields[1]) ?? 0) * Int(sysconf(Int32(_SC_PAGESIZE))) : 0
     }
 
-    func stop() {
+    package func stop() {
+        try? input.fileHandleForWriting.close()
         process.terminate()
         let deadline = ContinuousClock.now + .seconds(2)
         while process.isRunning, .now < deadline { usleep(20_000) }
