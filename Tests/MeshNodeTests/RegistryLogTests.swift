@@ -118,6 +118,24 @@ struct RegistryLogTests {
         }
     }
 
+    @Test func anAgentThatIsItsOwnHomeIsFollowedToItsNewKey() async throws {
+        try await withRegistry { _, registry in
+            let client = try client(registry), old = Identity.generate(), new = Identity.generate()
+            for identity in [old, new] { try await client.register(identity, capabilities: [], metadata: [:]) }
+            let certificate = SuccessionCertificate.make(old: old, new: new, reason: "new disk", epoch: 1, now: Date())
+            try await client.succeed(certificate)
+            let record = try await client.home(of: old.did)
+            #expect(record?.did == new.did.canonical)
+            #expect(record?.home == new.did.canonical)
+            let thief = Identity.generate()
+            registry.say { path, text in
+                path.hasSuffix("/home") ? text.replacing(new.did.canonical, with: thief.did.canonical) : text
+            }
+            let said = await refusal { try await client.home(of: old.did) }
+            #expect(said.hasPrefix("refused: the registry"), "\(said)")
+        }
+    }
+
     @Test func aHomeThatOnlyThisPeerIsToldIsRefused() async throws {
         try await withRegistry { _, registry in
             let client = try client(registry), home = Identity.generate(), thief = Identity.generate()

@@ -110,7 +110,7 @@ final class TakerWorld {
         try Data((0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) })
             .write(to: URL(fileURLWithPath: workspace + "/data"))
         let (manifest, state) = try WorkspaceScanner(root: workspace).scan(mode: .frozen)
-        let encoded = try manifest.encoded()
+        let encoded = manifest.encoded()
         _ = try await incoming.take(
             SendManifest(id: id, round: 1, offset: 0, isLast: true, data: WireBytes(encoded)), from: giver.caller)
         let reader = try ChunkReader(root: workspace, state: state)

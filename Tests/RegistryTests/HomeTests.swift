@@ -212,7 +212,7 @@ struct HomeTests {
         let writes = [laptop, cluster].map {
             HomeWrite(
                 rootKey: agent.publicKey, epoch: 1, home: $0.did,
-                update: .make(agent: agent.did, epoch: 1, home: $0.did, signer: agent, now: registry.now))
+                word: .move(.make(agent: agent.did, epoch: 1, home: $0.did, signer: agent, now: registry.now)))
         }
         // Both are decided before either is written, as by two requests at one time.
         let first = try await registry.store.write(writes[0], now: registry.now, keeping: 10)

@@ -128,7 +128,7 @@ struct OpenAPITests {
         #expect(answer.status == 200)
         #expect(answer.headers["content-type"] == "application/json")
         #expect(answer.json["openapi"] as? String == "3.1.0")
-        #expect(check.paths.count == 22)
+        #expect(check.paths.count == 23)
         for (pattern, operations) in check.paths {
             let route = try #require(Route(path: pattern.replacingOccurrences(of: "{did}", with: "x")), "\(pattern)")
             #expect(Set(operations.keys.map { $0.uppercased() }) == Set(route.methods), "\(pattern)")

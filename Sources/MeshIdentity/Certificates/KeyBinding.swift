@@ -4,7 +4,7 @@ import FoundationEssentials
 /// needs to believe the registry nothing but the order.
 public struct KeyBinding: Codable, Sendable, Equatable {
     public enum Kind: String, Codable, Sendable {
-        case registration, home, revocation
+        case registration, home, succession, revocation
     }
 
     /// A move, and who was allowed to make it.
@@ -31,12 +31,26 @@ public struct KeyBinding: Codable, Sendable, Equatable {
         }
     }
 
+    /// A key that follows another one where the agent is its own home.
+    public struct Succession: Codable, Sendable, Equatable {
+        /// First DID of the lineage.
+        public let agent: String
+        /// As it was sent; both keys signed it.
+        public let certificate: SuccessionCertificate
+
+        public init(agent: String, certificate: SuccessionCertificate) {
+            self.agent = agent
+            self.certificate = certificate
+        }
+    }
+
     public let kind: Kind
-    /// Whom it is about: the registered or revoked key's DID, the agent's present one after a move.
+    /// Whom it is about: the registered or revoked key's DID, the agent's present one after a move or succession.
     public let did: String
     /// The registered or revoked key.
     public let key: PublicKey?
     public let move: Move?
+    public let succession: Succession?
     public let revocation: RevocationCertificate?
     /// By the registry's clock.
     public let recordedAt: String
@@ -51,6 +65,12 @@ public struct KeyBinding: Codable, Sendable, Equatable {
         KeyBinding(kind: .home, did: did.canonical, move: move, at: time)
     }
 
+    /// An agent that is its own home got a new key.
+    public static func succession(_ succession: Succession, at time: Date) -> KeyBinding {
+        KeyBinding(
+            kind: .succession, did: succession.certificate.newKey.did.canonical, succession: succession, at: time)
+    }
+
     /// A key said its last word.
     public static func revocation(_ certificate: RevocationCertificate, at time: Date) -> KeyBinding {
         KeyBinding(
@@ -58,19 +78,20 @@ public struct KeyBinding: Codable, Sendable, Equatable {
     }
 
     private init(
-        kind: Kind, did: String, key: PublicKey? = nil, move: Move? = nil, revocation: RevocationCertificate? = nil,
-        at time: Date
+        kind: Kind, did: String, key: PublicKey? = nil, move: Move? = nil, succession: Succession? = nil,
+        revocation: RevocationCertificate? = nil, at time: Date
     ) {
         self.kind = kind
         self.did = did
         self.key = key
         self.move = move
+        self.succession = succession
         self.revocation = revocation
         recordedAt = MeshTimestamp.format(time)
     }
 
     private enum CodingKeys: String, CodingKey {
-        case kind, did, key, move, revocation
+        case kind, did, key, move, succession, revocation
         case recordedAt = "recorded_at"
     }
 
@@ -94,7 +115,20 @@ public struct KeyBinding: Codable, Sendable, Equatable {
             subjects.insert(move.agent)
             if let succession = move.update.succession { subjects.insert(succession.oldKey.did.canonical) }
         }
+        if let succession {
+            subjects.insert(succession.agent)
+            subjects.insert(succession.certificate.oldKey.did.canonical)
+        }
         return subjects
+    }
+
+    /// What it says of where an agent lives; nil when it says nothing of that.
+    ///
+    /// An agent whose key changes where it is its own home lives at its new key.
+    public var residence: (agent: String, epoch: Int, home: String)? {
+        if let move { return (move.agent, move.update.epoch, move.update.home) }
+        guard let succession, let epoch = Int(exactly: succession.certificate.epoch) else { return nil }
+        return (succession.agent, epoch, did)
     }
 
     /// Checks names and signatures; times are not compared, a log is read long after.
@@ -115,6 +149,11 @@ public struct KeyBinding: Codable, Sendable, Equatable {
                     try succession.verify()
                     guard did == succession.newKey.did.canonical else { throw .keyMismatch }
                 }
+            case .succession:
+                guard let succession else { throw .missing("succession") }
+                try succession.certificate.verify()
+                _ = try ProofWindow.name(succession.agent, field: "agent")
+                guard did == succession.certificate.newKey.did.canonical else { throw .keyMismatch }
             case .revocation:
                 guard let revocation, did == revocation.did, key == revocation.publicKey else { throw .keyMismatch }
                 guard let time = MeshTimestamp.parse(revocation.timestamp) else { throw .timestampUnreadable }

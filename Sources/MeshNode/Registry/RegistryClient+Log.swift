@@ -27,9 +27,9 @@ extension RegistryClient {
                 throw disbelief("\(error)")
             }
             try await log.believe(proof.head) { try await consistency(from: $0, to: $1) }
-            guard let move = binding.move else { throw disbelief("its log gives no home of \(agent)") }
-            if let record, record.agent == move.agent, record.epoch == move.update.epoch,
-                record.did == binding.did, Self.isSame(record.home, move.update.home)
+            guard let residence = binding.residence else { throw disbelief("its log gives no home of \(agent)") }
+            if let record, record.agent == residence.agent, record.epoch == residence.epoch,
+                record.did == binding.did, Self.isSame(record.home, residence.home)
             {
                 return record
             }

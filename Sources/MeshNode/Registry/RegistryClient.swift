@@ -37,6 +37,15 @@ public struct RegistryClient: Sendable {
         guard response.status == 200 else { throw failure(response, "revoking \(certificate.did)") }
     }
 
+    /// Gives an agent that is its own home a new key, which must be registered.
+    ///
+    /// - Throws: a failure with code `conflict` when the agent has another home, or another write was first.
+    @discardableResult
+    public func succeed(_ certificate: SuccessionCertificate) async throws -> HomeRecord {
+        let response = try await send("POST", "/v1/registry/succession", body: PeerJSON.encode(certificate))
+        return try decoded(HomeRecord.self, response, "succeeding \(certificate.oldDID)")
+    }
+
     /// Withdraws an identity that is no longer used.
     public func unregister(_ identity: Identity) async throws {
         let response = try await send("DELETE", "/v1/agents/\(identity.did)", as: identity)

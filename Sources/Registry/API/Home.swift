@@ -28,8 +28,29 @@ extension RegistryAPI {
         // Without a lineage the agent itself starts one; with one it need not be registered any more.
         let rootKey: PublicKey
         if let lineage { rootKey = lineage.rootKey } else { rootKey = try await registered(text).key }
+        return try await commit(from: lineage, rootKey: rootKey) { lineage throws(Refusal) in
+            try HomeDecision.make(update, rootKey: rootKey, lineage: lineage, now: now())
+        }
+    }
+
+    /// A new key for an agent that is its own home, signed by the old key and the new one.
+    func succeed(_ request: HTTPRequest) async throws -> HTTPResponse {
+        let certificate = try body(SuccessionCertificate.self, of: request)
+        let old = certificate.oldKey.did
+        let lineage = try await store.lineage(of: old)
+        if lineage == nil { _ = try await registered(old.text) }
+        let rootKey = lineage?.rootKey ?? certificate.oldKey
+        return try await commit(from: lineage, rootKey: rootKey) { lineage throws(Refusal) in
+            try HomeDecision.make(certificate, rootKey: rootKey, lineage: lineage)
+        }
+    }
+
+    /// Writes what is decided on the lineage that was read; decides again where another write came between.
+    private func commit(
+        from lineage: Lineage?, rootKey: PublicKey, _ decide: (Lineage?) throws(Refusal) -> HomeDecision
+    ) async throws -> HTTPResponse {
         let write: HomeWrite
-        switch try HomeDecision.make(update, rootKey: rootKey, lineage: lineage, now: now()) {
+        switch try decide(lineage) {
         case .alreadyWritten(let record): return .json(record)
         case .write(let verified):
             write = verified
@@ -46,14 +67,12 @@ extension RegistryAPI {
             return .json(record)
         case .conflict:
             // An exact twin of this write may have been the first; then this one reads as its repetition.
-            let present = try await store.lineage(of: write.rootKey.did)
-            if case .alreadyWritten(let record) = try? HomeDecision.make(
-                update, rootKey: rootKey, lineage: present, now: now())
-            {
-                return .json(record)
-            }
+            let present = try await store.lineage(of: rootKey.did)
+            if case .alreadyWritten(let record) = try? decide(present) { return .json(record) }
             counts.homeConflicts.add()
             throw conflict(present: present?.record)
+        case .homeNotRegistered where write.succession?.newKey.did == write.home:
+            throw Refusal.unacceptable("the successor is not a registered agent")
         case .homeNotRegistered: throw Refusal.unacceptable("home is not a registered agent")
         case .successorNotRegistered: throw Refusal.unacceptable("the successor is not a registered agent")
         case .successorTaken:

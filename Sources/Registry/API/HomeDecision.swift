@@ -33,7 +33,44 @@ enum HomeDecision: Equatable {
             try verify(succession, follows: present)
         }
         return .write(
-            HomeWrite(rootKey: rootKey, epoch: update.epoch, home: home, update: update))
+            HomeWrite(rootKey: rootKey, epoch: update.epoch, home: home, word: .move(update)))
+    }
+
+    /// The same for a key that follows another one without a move, which is for agents that are their own home: those
+    /// that never named one, and those that named themselves.
+    ///
+    /// Another home would learn nothing of it and give the agent away under its old key, so there it is a part of the
+    /// home's own update.
+    static func make(
+        _ succession: SuccessionCertificate, rootKey: PublicKey, lineage: Lineage?
+    ) throws(Refusal) -> HomeDecision {
+        do {
+            try succession.verify()
+        } catch {
+            switch error {
+            case .missing, .malformed: throw .malformed("\(error)")
+            default: throw .unproven("succession refused: \(error)")
+            }
+        }
+        guard let epoch = Int(exactly: succession.epoch), epoch >= 1 else {
+            throw .malformed("epoch is a number from 1")
+        }
+        let old = succession.oldKey.did.canonical, new = succession.newKey.did
+        if let lineage, epoch == lineage.record.epoch, lineage.previousDID == old, lineage.record.did == new.canonical,
+            lineage.record.home == new.canonical
+        {
+            return .alreadyWritten(lineage.record)
+        }
+        guard epoch == (lineage?.record.epoch ?? 0) + 1 else { return .late }
+        guard old == lineage?.record.did ?? rootKey.did.canonical else {
+            throw .unacceptable("succession refused: old_did is not the agent's present DID")
+        }
+        if let home = lineage?.record.home, home != old {
+            throw Refusal(
+                status: 409, detail: "the agent lives at \(home), whose home update brings its succession",
+                home: lineage?.record)
+        }
+        return .write(HomeWrite(rootKey: rootKey, epoch: epoch, home: new, word: .succession(succession)))
     }
 
     private static func isRepetition(_ update: HomeUpdate, home: DID, of lineage: Lineage) -> Bool {

@@ -19,7 +19,7 @@ extension RegistryAPI {
         var kind: KeyBinding.Kind?
         if let text = request.queryValue("kind") {
             kind = KeyBinding.Kind(rawValue: text)
-            guard kind != nil else { throw Refusal.malformed("kind is registration, home or revocation") }
+            guard kind != nil else { throw Refusal.malformed("kind is registration, home, succession or revocation") }
         }
         guard let did = try? DID(parsing: text), let found = try await store.logInclusion(of: did, kind: kind) else {
             throw Refusal.missing("the log holds nothing about this agent")

@@ -268,6 +268,23 @@ enum OpenAPIDocument {
             }
           }
         },
+        "/v1/registry/succession": {
+          "post": {
+            "summary": "A new key for an agent that is its own home, signed by both keys; 409 holds the present record",
+            "requestBody": {
+              "required": true,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Succession"}}}
+            },
+            "responses": {
+              "200": {
+                "description": "Done",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Home"}}}
+              },
+              "4XX": {"$ref": "#/components/responses/problem"},
+              "5XX": {"$ref": "#/components/responses/problem"}
+            }
+          }
+        },
         "/v1/discover": {
           "get": {
             "summary": "Agents with a capability, best reputation first",
@@ -430,7 +447,7 @@ enum OpenAPIDocument {
             "summary": "The newest entry about an agent, and the proof that it is in the log",
             "parameters": [
               {"name": "did", "in": "query", "required": true, "schema": {"type": "string"}},
-              {"name": "kind", "in": "query", "required": false, "schema": {"enum": ["registration", "home", "revocation"]}}
+              {"name": "kind", "in": "query", "required": false, "schema": {"enum": ["registration", "home", "succession", "revocation"]}}
             ],
             "responses": {
               "200": {

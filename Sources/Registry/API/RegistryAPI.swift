@@ -107,6 +107,7 @@ struct RegistryAPI: Sendable {
         case .sessionReputation: return try await rateSession(request)
         case .home(let did): return isGet ? try await home(of: did) : try await move(did, request)
         case .homeHistory(let did): return try await homeHistory(of: did, request)
+        case .succession: return try await succeed(request)
         case .discovery: return try await discover(request)
         case .verification: return try await verify(request)
         case .oauthProviders: return oauthProviders()

@@ -11,6 +11,7 @@ enum Route: Equatable {
     case revocation(String)
     case home(String)
     case homeHistory(String)
+    case succession
     case sessionReputation
     case verification
     case discovery
@@ -59,6 +60,7 @@ enum Route: Equatable {
         case ("agents", 4) where parts[2...] == ["home", "history"]: self = .homeHistory(parts[1])
         case ("discover", 1): self = .discovery
         case ("registry", 2) where parts[1] == "verify": self = .verification
+        case ("registry", 2) where parts[1] == "succession": self = .succession
         case ("registry", 3) where parts[1...] == ["reputation", "session"]: self = .sessionReputation
         case ("auth", 3) where parts[1...] == ["oauth", "providers"]: self = .oauthProviders
         case ("auth", 3) where parts[1...] == ["oauth", "authorize"]: self = .oauthAuthorization
@@ -83,7 +85,7 @@ enum Route: Equatable {
             .logConsistency:
             ["GET"]
         case .agents: ["GET", "POST"]
-        case .heartbeat, .reputation, .revocation, .sessionReputation, .verification, .oauthAuthorization,
+        case .heartbeat, .reputation, .revocation, .succession, .sessionReputation, .verification, .oauthAuthorization,
             .oauthPolling:
             ["POST"]
         case .agent: ["GET", "DELETE"]

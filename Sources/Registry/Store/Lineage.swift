@@ -20,9 +20,22 @@ struct HomeWrite: Sendable, Equatable {
     let epoch: Int
     let home: DID
     /// As it was signed; the log keeps it.
-    let update: HomeUpdate
+    let word: Word
 
-    var succession: SuccessionCertificate? { update.succession }
+    /// What the write rests on.
+    enum Word: Sendable, Equatable {
+        /// The home that gives the agent away.
+        case move(HomeUpdate)
+        /// Both keys of an agent that is its own home.
+        case succession(SuccessionCertificate)
+    }
+
+    var succession: SuccessionCertificate? {
+        switch word {
+        case .move(let update): update.succession
+        case .succession(let certificate): certificate
+        }
+    }
 }
 
 /// What became of a ``HomeWrite``.

@@ -71,6 +71,10 @@ extension SQLiteRegistryStore {
             // Whoever verified the write saw the epoch before; that row never changes, so the number is enough.
             guard write.epoch == (present?.record.epoch ?? 0) + 1 else { return .conflict }
             guard let home = try Self.agentRow(of: write.home, on: connection) else { return .homeNotRegistered }
+            if present == nil {
+                // A key that follows another one is in that one's lineage and found a record above.
+                try Self.addMember(write.rootKey, to: root, on: connection)
+            }
             var did = root
             if let present { did = try DID(parsing: present.record.did).rowKey }
             var certificate: SQLValue = nil
@@ -83,18 +87,21 @@ extension SQLiteRegistryStore {
                     "DELETE FROM capability WHERE agent = (SELECT id FROM agent WHERE did = ?)", .blob(did))
                 did = successor.rowKey
                 certificate = try JSONColumn.encode(succession)
-            } else if present == nil {
-                // A key that follows another one is in that one's lineage and found a record above.
-                try Self.addMember(write.rootKey, to: root, on: connection)
             }
             try connection.execute(
                 "INSERT INTO home (root, \(Self.residenceColumns), certificate) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 .blob(root), SQLValue(write.epoch), .blob(home.key.did.rowKey), .blob(home.key.bytes), .blob(did),
                 now.milliseconds, certificate)
-            let move = KeyBinding.Move(
-                agent: write.rootKey.did.canonical, signer: present?.homeKey ?? write.rootKey, homeKey: home.key,
-                update: write.update)
-            try Self.append(.home(move, did: try DID(parsing: DID.text(rowKey: did)), at: now), on: connection)
+            let agent = write.rootKey.did.canonical
+            switch write.word {
+            case .move(let update):
+                let move = KeyBinding.Move(
+                    agent: agent, signer: present?.homeKey ?? write.rootKey, homeKey: home.key, update: update)
+                try Self.append(.home(move, did: try DID(parsing: DID.text(rowKey: did)), at: now), on: connection)
+            case .succession(let certificate):
+                try Self.append(
+                    .succession(.init(agent: agent, certificate: certificate), at: now), on: connection)
+            }
             // Two stay at least: a repeated write is known by the signer of the epoch before.
             try connection.execute(
                 "DELETE FROM home WHERE root = ? AND epoch <= ?", .blob(root), SQLValue(write.epoch - max(limit, 2)))

@@ -75,7 +75,8 @@ extension SQLiteRegistryStore {
             let entry = try connection.first(
                 """
                 SELECT e.position, e.leaf FROM log_subject s JOIN log_entry e ON e.position = s.position
-                WHERE s.did = ?1 AND (?2 IS NULL OR json_extract(e.leaf, '$.kind') = ?2)
+                WHERE s.did = ?1 AND (?2 IS NULL OR json_extract(e.leaf, '$.kind') = ?2
+                    OR ?2 = 'home' AND json_extract(e.leaf, '$.kind') = 'succession')
                 ORDER BY s.position DESC LIMIT 1
                 """,
                 .blob(did.rowKey), kind.map { .text($0.rawValue) } ?? .null
