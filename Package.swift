@@ -41,8 +41,9 @@ let package = Package(
         module("Storage", ["CSQLite"]),
         module("Transport", ["CWebSockets"]),
         module("MeshIdentity", ["CSodium", "COpenSSL", "Storage"]),
-        module("Relay", ["Transport", "MeshIdentity", "Storage", "Observability"]),
-        module("Registry", ["Transport", "MeshIdentity", "Storage", "Observability"]),
+        module("EntraTokens", ["Transport", "MeshIdentity"]),
+        module("Relay", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
+        module("Registry", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
         module("Sandboxes", ["Transport", "Storage", "Observability"]),
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
@@ -51,7 +52,7 @@ let package = Package(
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode"],
+            dependencies: ["CommandTree", "EntraTokens", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
@@ -80,11 +81,11 @@ let package = Package(
         .target(
             name: "FuzzSupport", dependencies: ["MeshIdentity"], path: "Tests/FuzzSupport", swiftSettings: strict),
         tests("MeshIdentity", ["FuzzSupport"], resources: [.copy("Vectors")]),
-        tests("Relay", ["Transport", "MeshIdentity"]),
         .target(
             name: "SignInSupport", dependencies: ["MeshIdentity", "Transport", "COpenSSL"], path: "Tests/SignInSupport",
             swiftSettings: strict),
-        tests("Registry", ["Transport", "MeshIdentity", "SignInSupport"]),
+        tests("Relay", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
+        tests("Registry", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),

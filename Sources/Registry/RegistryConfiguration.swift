@@ -1,3 +1,4 @@
+import EntraTokens
 import Transport
 
 /// How a registry runs.

@@ -1,4 +1,5 @@
 import Dispatch
+import EntraTokens
 import FoundationEssentials
 import MeshIdentity
 import Observability

@@ -1,3 +1,4 @@
+import EntraTokens
 import Transport
 
 /// How one relay is set up.
@@ -18,6 +19,8 @@ public struct RelayConfiguration: Sendable {
     public var requireRegistration = false
     /// The secret every client must show (AgentMesh wire §5); nil demands none.
     public var sharedToken: [UInt8]?
+    /// Whose applications may connect, by their access tokens; replaces ``sharedToken``, nothing falls back to it.
+    public var entra: EntraSettings?
     /// Loop threads, at least 1.
     public var threads = 2
     public var limits = RelayLimits()
@@ -32,6 +35,9 @@ public struct RelayConfiguration: Sendable {
         guard tls != nil || endpoint.isLoopback || allowPlaintext else { throw .plaintext(endpoint) }
         guard !requireRegistration || registry != nil else { throw .noRegistry }
         guard threads > 0 else { throw .invalidSetting("threads", "at least 1") }
+        guard entra == nil || sharedToken == nil else {
+            throw .invalidSetting("the shared token", "none beside Entra tokens")
+        }
         if let sharedToken, sharedToken.isEmpty { throw .invalidSetting("the shared token", "not empty") }
     }
 }

@@ -21,6 +21,8 @@ struct RelayHealth: Sendable {
 
     let health: Health
     let metrics: RelayMetrics
+    /// Whether agents show tokens of Entra.
+    let verifiesApplications: Bool
 
     func answer(_ request: HTTPRequest) -> HTTPResponse {
         guard request.method == "GET" || request.method == "HEAD" else {
@@ -38,8 +40,7 @@ struct RelayHealth: Sendable {
             Report(
                 status: health.isReady ? "healthy" : "unavailable", service: "agentmesh-relay",
                 connected_agents: metrics.agents.value, verified_agents: metrics.verifiedAgents.value,
-                // This relay verifies agents through the registry, never an Entra token of its own.
-                entra_verify_enabled: false,
+                entra_verify_enabled: verifiesApplications,
                 stats: Report.Stats(
                     messages_routed: metrics.routed.value, messages_stored: metrics.stored.value,
                     messages_delivered: metrics.deliveredLive.value + metrics.deliveredLater.value)),

@@ -151,7 +151,8 @@ extension RelayService {
             admission: Admission(
                 sharedToken: configuration.sharedToken,
                 registrations: configuration.requireRegistration
-                    ? registry.map { RegistrationCheck(registry: $0, limits: limits) } : nil),
+                    ? registry.map { RegistrationCheck(registry: $0, limits: limits) } : nil,
+                entra: configuration.entra.map { EntraCheck(verifier: $0.verifier(on: loop), logger: logger) }),
             memory: MemoryCeiling(limit: limits.memoryBytes ?? MemoryCeiling.defaultLimit),
             successions: registry.map {
                 SuccessionWatch(registry: $0, table: table, loop: loop, limits: limits, logger: logger)
@@ -172,7 +173,8 @@ extension RelayService {
         // What a lagging client is sent stays far below; only one that provokes answers without reading
         // them gets there.
         limits.maximumQueuedBytes = 2 * (configuration.limits.lagBytes + configuration.limits.frameBytes)
-        let answers = RelayHealth(health: health, metrics: metrics)
+        let answers = RelayHealth(
+            health: health, metrics: metrics, verifiesApplications: configuration.entra != nil)
         return try await Server(
             loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits
         ) { request in

@@ -1,3 +1,4 @@
+import EntraTokens
 import Foundation
 import MeshIdentity
 import Observability

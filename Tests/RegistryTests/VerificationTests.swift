@@ -1,3 +1,4 @@
+import EntraTokens
 import Foundation
 import SignInSupport
 import Synchronization
@@ -105,10 +106,10 @@ struct VerificationTests {
 
     @Test func settingsThatWouldBelieveAnybodyAreRefused() throws {
         let url = try ServiceURL(parsing: "http://keys.example/keys")
-        #expect(throws: RegistryError.self) { try EntraSettings(audience: "a", tenantID: "t", keysURL: url) }
-        #expect(throws: RegistryError.self) { try EntraSettings(audience: "", tenantID: "t") }
-        #expect(throws: RegistryError.self) { try EntraSettings(audience: "a", tenantID: "") }
-        #expect(throws: RegistryError.self) { try EntraSettings(audience: "a", tenantID: "t/../other") }
+        #expect(throws: EntraSettingsError.self) { try EntraSettings(audience: "a", tenantID: "t", keysURL: url) }
+        #expect(throws: EntraSettingsError.self) { try EntraSettings(audience: "", tenantID: "t") }
+        #expect(throws: EntraSettingsError.self) { try EntraSettings(audience: "a", tenantID: "") }
+        #expect(throws: EntraSettingsError.self) { try EntraSettings(audience: "a", tenantID: "t/../other") }
         let own = try EntraSettings(audience: "a", tenantID: EntraClaims.tenant)
         #expect(
             "\(own.keysURL)" == "https://login.microsoftonline.com/\(EntraClaims.tenant)/discovery/v2.0/keys")

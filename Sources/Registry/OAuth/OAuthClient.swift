@@ -1,3 +1,4 @@
+import EntraTokens
 import FoundationEssentials
 import MeshIdentity
 import Transport

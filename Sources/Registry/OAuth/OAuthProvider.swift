@@ -1,3 +1,4 @@
+import EntraTokens
 import FoundationEssentials
 import MeshIdentity
 import Transport
@@ -44,7 +45,9 @@ public struct OAuthProvider: Sendable {
         tenantID: String, clientID: String, clientSecret: SecretBytes,
         site: String = "https://login.microsoftonline.com", tls: ClientTLS = ClientTLS()
     ) throws(RegistryError) -> OAuthProvider {
-        let tenant = try url(site).appending(path: "/\(try EntraSettings.checked(tenantID: tenantID))")
+        let name: String
+        do { name = try EntraSettings.checked(tenantID: tenantID) } catch { throw .badSetting("\(error)") }
+        let tenant = try url(site).appending(path: "/\(name)")
         return OAuthProvider(
             name: "entra", displayName: "Microsoft Entra ID", clientID: clientID, clientSecret: clientSecret,
             scope: "openid profile email", authorizationURL: tenant.appending(path: "/oauth2/v2.0/authorize"),

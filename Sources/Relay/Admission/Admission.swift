@@ -11,6 +11,8 @@ struct Admission: Sendable {
         /// The name to ask the registry for.
         let did: DID
         let wantsReceipts: Bool
+        /// The access token that is yet to be checked; nil where none is asked for.
+        let accessToken: String?
     }
 
     /// The name of the extension whose receipts tell a sender that its message is on disk.
@@ -19,13 +21,19 @@ struct Admission: Sendable {
     private let sharedToken: SharedToken
     /// nil admits every DID that proves its key.
     let registrations: RegistrationCheck?
+    /// nil where applications need no token of Entra.
+    let entra: EntraCheck?
 
-    init(sharedToken: [UInt8]?, registrations: RegistrationCheck?) {
+    init(sharedToken: [UInt8]?, registrations: RegistrationCheck?, entra: EntraCheck? = nil) {
+        self.entra = entra
         self.sharedToken = SharedToken(sharedToken)
         self.registrations = registrations
     }
 
-    /// Checks token and proof of a connect frame; the registration is asked for apart, because it takes time.
+    /// Checks shared token and proof of a connect frame; what takes time is left to ``decide(on:now:)``.
+    ///
+    /// The proof comes before an access token is read, so that nobody without a key makes this relay verify RSA
+    /// signatures or fetch keys.
     func check(_ bytes: [UInt8], now: Date) throws(Refusal) -> Agent {
         let frame: ConnectFrame
         do {
@@ -39,15 +47,44 @@ struct Admission: Sendable {
             let key = try frame.verify(now: now)
             return Agent(
                 address: MeshAddress(key.did), name: frame.from, did: key.did,
-                wantsReceipts: Extensions.named(in: bytes).contains(Self.receipts))
+                wantsReceipts: Extensions.named(in: bytes).contains(Self.receipts),
+                accessToken: entra == nil ? nil : frame.token)
         } catch {
             throw Refusal(reason: .proofFailed, detail: "DID proof failed: \(error)")
         }
     }
 
     private func checkToken(_ token: String?) throws(Refusal) {
+        if entra != nil {
+            guard let token, !token.isEmpty, token.utf8.count <= ConnectFrame.maximumTokenSize else {
+                throw Refusal(reason: .unauthorized, detail: "an Entra access token is needed")
+            }
+            return
+        }
         guard sharedToken.isShown(by: token) else {
             throw Refusal(reason: .unauthorized, detail: "token missing or wrong")
+        }
+    }
+
+    /// Whether ``decide(on:now:)`` has anything to ask.
+    var asksOthers: Bool { entra != nil || registrations != nil }
+
+    /// Checks the access token and asks the registry; returns whether the agent is verified.
+    ///
+    /// An application's token verifies its agent, as the registry's tier does.
+    func decide(on agent: Agent, now: Date) async throws(Refusal) -> Bool {
+        var isVerified = false
+        if let entra {
+            try await entra.check(agent.accessToken ?? "", of: agent.did, now: now)
+            isVerified = true
+        }
+        guard let registrations else { return isVerified }
+        switch await registrations.verdict(for: agent.did) {
+        case .registered(let isVerifiedThere): return isVerified || isVerifiedThere
+        case .unknown: throw Refusal(reason: .notRegistered, detail: "\(agent.did) is not registered")
+        case .unavailable(let reason):
+            throw Refusal(
+                reason: .registryUnavailable, detail: "the registry is unavailable, try again later", cause: reason)
         }
     }
 

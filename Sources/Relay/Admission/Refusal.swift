@@ -2,4 +2,6 @@
 struct Refusal: Error, Equatable {
     let reason: CloseReason
     let detail: String
+    /// What the operator should know besides.
+    var cause: String?
 }

@@ -9,6 +9,7 @@ enum CloseReason: String, CaseIterable, Sendable {
     case unauthorized
     case notRegistered = "not_registered"
     case registryUnavailable = "registry_unavailable"
+    case issuerUnavailable = "issuer_unavailable"
     case idle
     case proofFailed = "proof_failed"
     case replaced
@@ -29,7 +30,7 @@ enum CloseReason: String, CaseIterable, Sendable {
         case .replaced: 4006
         case .disconnect: 1000
         case .tooManyFaults: 1008
-        case .stalled, .registryUnavailable, .tooManyFromPeer, .overloaded: 1013
+        case .stalled, .registryUnavailable, .issuerUnavailable, .tooManyFromPeer, .overloaded: 1013
         case .restarting: 1012
         }
     }

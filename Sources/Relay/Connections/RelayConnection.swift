@@ -12,7 +12,7 @@ import Transport
 final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     enum Phase {
         case awaitingConnect
-        /// The proof is valid, the registry is being asked; frames that arrive meanwhile wait.
+        /// The proof is valid, token or registration are being checked; frames that arrive meanwhile wait.
         case checking(held: [[UInt8]])
         case open(Admission.Agent)
         case closed
@@ -118,24 +118,30 @@ extension RelayConnection {
         } catch {
             return close(error.reason, detail: error.detail)
         }
-        guard let registrations = context.admission.registrations else { return open(agent) }
+        guard context.admission.asksOthers else { return open(agent) }
         phase = .checking(held: [])
         socket?.pauseReading()
         Task {
-            let verdict = await registrations.verdict(for: agent.did)
+            let verdict: Result<Bool, Refusal>
+            do throws(Refusal) {
+                verdict = .success(try await context.admission.decide(on: agent, now: context.now()))
+            } catch {
+                verdict = .failure(error)
+            }
             onLoop { $0.finishCheck(of: agent, verdict) }
         }
     }
 
-    private func finishCheck(of agent: Admission.Agent, _ verdict: RegistrationCheck.Verdict) {
+    private func finishCheck(of agent: Admission.Agent, _ verdict: Result<Bool, Refusal>) {
         guard case .checking(let held) = phase else { return }
         switch verdict {
-        case .unknown:
-            return close(.notRegistered, detail: "\(agent.did) is not registered")
-        case .unavailable(let reason):
-            context.logger.warn("registration not checked", ["did": agent.did, "reason": reason])
-            return close(.registryUnavailable, detail: "the registry is unavailable, try again later")
-        case .registered(let isVerified):
+        case .failure(let refusal):
+            if let cause = refusal.cause {
+                context.logger.warn(
+                    "agent not checked", ["did": agent.did, "reason": refusal.reason.rawValue, "cause": cause])
+            }
+            return close(refusal.reason, detail: refusal.detail)
+        case .success(let isVerified):
             self.isVerified = isVerified
         }
         open(agent)

@@ -1,4 +1,5 @@
 import CommandTree
+import EntraTokens
 import Registry
 
 extension Command {

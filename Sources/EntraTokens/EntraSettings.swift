@@ -2,12 +2,12 @@ import FoundationEssentials
 import MeshIdentity
 import Transport
 
-/// Whose applications a registry believes (AgentMesh wire §7): `AGENTMESH_ENTRA_AUDIENCE` and
+/// Whose applications a relay or a registry believes (AgentMesh wire §5, §7): `AGENTMESH_ENTRA_AUDIENCE` and
 /// `AGENTMESH_ENTRA_TENANT_ID`.
 public struct EntraSettings: Sendable {
     let audience: String
     let tenantID: String
-    let keysURL: ServiceURL
+    public let keysURL: ServiceURL
     let tls: ClientTLS
 
     /// - Parameters:
@@ -15,12 +15,12 @@ public struct EntraSettings: Sendable {
     ///   - tenantID: GUID or domain of the tenant.
     ///   - keysURL: where the signing keys are; nil for Entra's own place.
     ///   - tls: whom that place's certificate must come from.
-    /// - Throws: ``RegistryError/badSetting(_:)``, also for keys that would come unprotected over a network.
+    /// - Throws: ``EntraSettingsError``, also for keys that would come unprotected over a network.
     public init(
         audience: String, tenantID: String, keysURL: ServiceURL? = nil, tls: ClientTLS = ClientTLS()
-    ) throws(RegistryError) {
+    ) throws(EntraSettingsError) {
         guard !audience.isEmpty, audience.utf8.count <= 512 else {
-            throw .badSetting("the Entra audience has 1 to 512 bytes")
+            throw EntraSettingsError("the Entra audience has 1 to 512 bytes")
         }
         self.audience = audience
         self.tenantID = try Self.checked(tenantID: tenantID)
@@ -31,16 +31,16 @@ public struct EntraSettings: Sendable {
             do {
                 self.keysURL = try ServiceURL(parsing: EntraVerifier.keysURL(tenantID: tenantID))
             } catch {
-                throw .badSetting("\(error)")
+                throw EntraSettingsError("\(error)")
             }
         }
         guard self.keysURL.isSecure || self.keysURL.isOnThisMachine else {
-            throw .badSetting("the Entra signing keys must come over https")
+            throw EntraSettingsError("the Entra signing keys must come over https")
         }
     }
 
     /// The id becomes part of URLs and of issuers' names.
-    static func checked(tenantID: String) throws(RegistryError) -> String {
+    public static func checked(tenantID: String) throws(EntraSettingsError) -> String {
         let isName = tenantID.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
@@ -50,17 +50,18 @@ public struct EntraSettings: Sendable {
             }
         }
         guard isName, (1...128).contains(tenantID.utf8.count) else {
-            throw .badSetting("the Entra tenant id is a GUID or a domain")
+            throw EntraSettingsError("the Entra tenant id is a GUID or a domain")
         }
         return tenantID
     }
 
     /// Verifies with keys fetched over `loop`.
-    func verifier(on loop: EventLoop) -> EntraVerifier {
+    public func verifier(on loop: EventLoop) -> EntraVerifier {
         Self.verifier(audience: audience, tenantID: tenantID, keysURL: keysURL, tls: tls, on: loop)
     }
 
-    static func verifier(
+    /// Verifies tokens for `audience` with a tenant's keys, fetched over `loop`.
+    public static func verifier(
         audience: String, tenantID: String, keysURL: ServiceURL, tls: ClientTLS, on loop: EventLoop
     ) -> EntraVerifier {
         let client = HTTPClient(
@@ -80,9 +81,16 @@ public struct EntraSettings: Sendable {
     }
 }
 
+/// Settings that would believe anybody, or cannot work.
+public struct EntraSettingsError: Error, CustomStringConvertible, Equatable {
+    public let description: String
+
+    init(_ description: String) { self.description = description }
+}
+
 extension ServiceURL {
     /// Whether what is sent there stays on this machine.
-    var isOnThisMachine: Bool {
+    public var isOnThisMachine: Bool {
         switch place {
         case .unix: true
         case .tcp(let host, let port): Endpoint.tcp(host: host, port: port).isLoopback
