@@ -16,6 +16,10 @@ struct RelayMetrics: Sendable {
     let succeeded: Counter
     let residentBytes: Gauge
     let isShedding: Gauge
+    /// Seconds from the begin of a change to its fsync.
+    let commitSeconds: Histogram
+    let failedCommits: Counter
+    let queuedBytes: Gauge
     private let dropped: [DropReason: Counter]
     private let closed: [CloseReason: Counter]
 
@@ -39,6 +43,12 @@ struct RelayMetrics: Sendable {
         residentBytes = metrics.gauge("kars_relay_resident_bytes", "Memory the process holds.")
         isShedding = metrics.gauge(
             "kars_relay_shedding", "1 while the memory ceiling is exceeded and new connections are refused.")
+        commitSeconds = metrics.histogram(
+            "kars_relay_commit_seconds", "Time of a change of the inbox until it is on disk.",
+            bounds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5])
+        failedCommits = metrics.counter(
+            "kars_relay_commits_failed_total", "Changes of the inbox that the disk did not take.")
+        queuedBytes = metrics.gauge("kars_relay_queued_bytes", "Bytes of messages on their way to the disk.")
         dropped = Dictionary(
             uniqueKeysWithValues: DropReason.allCases.map {
                 ($0, metrics.counter(

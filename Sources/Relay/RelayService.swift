@@ -77,7 +77,7 @@ public final class RelayService: Sendable {
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
             let inbox = try SQLiteInbox(
                 path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
-                commitDelay: configuration.limits.commitDelay, logger: logger)
+                commitDelay: configuration.limits.commitDelay, metrics: metrics, logger: logger)
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
             let context = makeContext(store: inbox, loop: loops[0])
@@ -196,6 +196,7 @@ extension RelayService {
     /// Keeps an eye on the memory; ends with its loop.
     private func measureRegularly(_ context: RelayContext, on loop: EventLoop) {
         let wasExceeded = context.memory.isExceeded
+        metrics.queuedBytes.set(context.store.queuedBytes)
         if let bytes = context.memory.update() { metrics.residentBytes.set(bytes) }
         let isExceeded = context.memory.isExceeded
         if isExceeded != wasExceeded {

@@ -1,5 +1,7 @@
 import Foundation
 import MeshIdentity
+import Observability
+import Synchronization
 import TestSupport
 import Testing
 import Transport
@@ -233,4 +235,23 @@ struct RelayProtocolTests {
             }
         }
     }
+
+    @Test func theEndOfAnAgentsConnectionIsOneLineAndStrangersFillNoLog() async throws {
+        let log = Log()
+        let logger = Logger(service: "relay", format: .json) { line in log.lines.withLock { $0.append(line) } }
+        try await TestRelay.run(logger: logger) { relay in
+            try await alice.join(relay)
+            try await alice.leave()
+            try await bob.open(relay)
+            bob.send("nonsense")
+            _ = try await bob.closeCode()
+            try await waitUntil("both have left") { relay.metric("kars_relay_connections") == 0 }
+        }
+        let ends = log.lines.withLock { $0 }.filter { $0.contains("connected") || $0.contains("closed") }
+        #expect(ends.count == 1)
+        #expect(ends.first?.contains(alice.identity.did.text) == true)
+        #expect(ends.first?.contains("\"reason\":\"client\",\"detail\":\"code 1000\"") == true, "\(ends)")
+    }
+
+    private final class Log: Sendable { let lines = Mutex<[String]>([]) }
 }

@@ -33,7 +33,7 @@ struct TestRelay: Sendable {
     @discardableResult
     static func run<Result: Sendable>(
         in folder: TemporaryFolder = TemporaryFolder(), threads: Int = 2,
-        clockAhead: TimeInterval = 0,
+        clockAhead: TimeInterval = 0, logger: Logger = .silent,
         configure: (inout RelayConfiguration) -> Void = { _ in },
         _ body: (TestRelay) async throws -> Result
     ) async throws -> Result {
@@ -44,7 +44,7 @@ struct TestRelay: Sendable {
         let metrics = Metrics()
         let health = Health(metrics: metrics)
         let service = try RelayService(
-            configuration: configuration, logger: .silent, metrics: metrics, health: health,
+            configuration: configuration, logger: logger, metrics: metrics, health: health,
             now: { Date() + clockAhead })
         let loop = try EventLoop(name: "clients")
         do {

@@ -93,6 +93,7 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     }
 
     func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String) {
+        noteEnd(of: "client", detail: "code \(code)")
         leave()
         self.socket = nil
         context.metrics.connections.add(-1)
@@ -247,14 +248,30 @@ extension RelayConnection {
     /// Tells the client why, closes and lets go of the address.
     func close(_ reason: CloseReason, detail: String?) {
         if case .closed = phase { return }
+        noteEnd(of: reason.rawValue, detail: detail ?? "")
         leave()
         context.metrics.count(reason)
-        context.logger.debug(
-            "connection closed", ["reason": reason.rawValue, "peer": socket?.remoteAddress ?? "", "detail": detail ?? ""])
         if let detail { socket?.send(RelayFrame.error(detail)) }
         socket?.close(code: reason.code, reason: reason.text)
         // The answer to the close frame must be read, also from a client that was held back.
         socket?.resumeReading()
+    }
+
+    /// One line for each connection: of an agent for the operator, of a stranger, who may come often, for the curious.
+    private func noteEnd(of reason: String, detail: String) {
+        let peer = socket?.remoteAddress ?? ""
+        switch phase {
+        case .closed: return
+        case .open(let agent):
+            context.logger.info(
+                "agent disconnected",
+                [
+                    "did": agent.did, "peer": peer, "reason": reason, "detail": detail,
+                    "seconds": Int((ContinuousClock.now - openedAt) / .seconds(1)),
+                ])
+        case .awaitingConnect, .checking:
+            context.logger.debug("connection closed", ["reason": reason, "peer": peer, "detail": detail])
+        }
     }
 
     private func leave() {

@@ -44,6 +44,8 @@ final class SQLiteInbox: InboxStore {
     /// The operations a change took from the queue; nil until it ran.
     private final class Batch: Sendable {
         let operations = Mutex<[InboxOperation]?>(nil)
+        /// When the change began.
+        let began = Mutex<ContinuousClock.Instant?>(nil)
     }
 
     private let database: Database
@@ -52,14 +54,18 @@ final class SQLiteInbox: InboxStore {
     private let waiting = Atomic<Int>(0)
     private let logger: Logger
     private let commitDelay: Duration
+    private let metrics: RelayMetrics?
     /// What was there at the opening.
     let contents: InboxContents
 
     /// Opens or creates the file. Blocks.
     ///
     /// - Parameter commitDelay: how long a commit under load waits for more to join it.
-    init(path: String, recentIDs: Int, commitDelay: Duration = .zero, logger: Logger) throws {
+    init(
+        path: String, recentIDs: Int, commitDelay: Duration = .zero, metrics: RelayMetrics? = nil, logger: Logger
+    ) throws {
         self.commitDelay = commitDelay
+        self.metrics = metrics
         database = try Database(path: path, migrations: Self.migrations)
         try database.writeBlocking { connection in
             // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
@@ -158,6 +164,7 @@ extension SQLiteInbox {
             gather()
             let operations = takeOperations()
             batch.operations.withLock { $0 = operations }
+            batch.began.withLock { $0 = .now }
             return try Self.run(operations, on: connection)
         } completion: { [self] result in
             // A change whose transaction could not begin never ran: its operations still wait.
@@ -165,8 +172,12 @@ extension SQLiteInbox {
             waiting.subtract(operations.reduce(0) { $0 + $1.bytes }, ordering: .relaxed)
             switch result {
             case .success(let reports):
+                if let metrics, let began = batch.began.withLock({ $0 }) {
+                    metrics.commitSeconds.observe((ContinuousClock.now - began) / .seconds(1))
+                }
                 for report in reports { report() }
             case .failure(let error):
+                metrics?.failedCommits.add()
                 logger.error(
                     "inbox not written", ["operations": operations.count, "reason": "\(error)"])
                 for operation in operations { operation.fail() }
