@@ -31,7 +31,8 @@ struct DiskFullTests {
         return String(decoding: answer.body, as: UTF8.self)
     }
 
-    @Test func whatWasConfirmedBeforeTheDiskWasFullIsDeliveredAndTheRelayGoesOn() async throws {
+    @Test(.enabled(if: SandboxSupport.isThere, "bubblewrap makes no file systems here"))
+    func whatWasConfirmedBeforeTheDiskWasFullIsDeliveredAndTheRelayGoesOn() async throws {
         let folder = TemporaryFolder()
         try FileManager.default.createDirectory(atPath: folder.file("disk"), withIntermediateDirectories: true)
         let loop = try EventLoop(name: "clients")
