@@ -6,7 +6,7 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test test-full fuzz bench docs clean
+.PHONY: help setup build release demo test test-full fuzz bench image docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,7 @@ test: setup ## Build and run all tests
 	$(SWIFT) test --skip-build --no-parallel
 	Tests/Scripts/make-certs-test.sh
 	Tests/Scripts/setup-test.sh
+	Tests/Scripts/image-test.sh $(DEBUG_KARS)
 	@bwrap --unshare-all --ro-bind / / true 2>/dev/null || \
 		echo "Note: this machine lets bubblewrap make no sandboxes; tests that need one were skipped."
 
@@ -47,6 +48,10 @@ bench: release ## Measure start-up, sessions, the relay and the registry beside 
 	@scripts/bench-sessions
 	@$$($(SWIFT) build -c release --show-bin-path)/kars-bench-relay
 	@scripts/bench-registry
+
+image: release ## Write .build/image/kars.tar, the root file system of a container
+	@mkdir -p .build/image
+	@scripts/image .build/image/kars.tar
 
 docs: build ## Write docs/reference.md and the manual pages anew from the command tree
 	@mkdir -p docs
