@@ -107,6 +107,14 @@ struct SuccessionTests {
         #expect(try await post(certificate(new, laptop, epoch: 1)).status == 401)
     }
 
+    @Test func aSuccessorOfAnotherLineageIsRefusedAndTheNextOneIsTaken() async throws {
+        let other = await registry.register(), taken = await registry.register()
+        #expect(try await post(certificate(other, taken, epoch: 1)).status == 200)
+        for _ in 0..<2 { #expect(try await post(certificate(agent, taken, epoch: 1)).status == 422) }
+        #expect(await registry.send("GET", "/v1/agents/\(agent.did)/home").status == 404)
+        #expect(try await post(certificate(agent, new, epoch: 1)).status == 200)
+    }
+
     @Test func ofRacingSuccessorsExactlyOneWins() async throws {
         var others: [Identity] = []
         for _ in 0..<8 { others.append(await registry.register()) }

@@ -71,10 +71,6 @@ extension SQLiteRegistryStore {
             // Whoever verified the write saw the epoch before; that row never changes, so the number is enough.
             guard write.epoch == (present?.record.epoch ?? 0) + 1 else { return .conflict }
             guard let home = try Self.agentRow(of: write.home, on: connection) else { return .homeNotRegistered }
-            if present == nil {
-                // A key that follows another one is in that one's lineage and found a record above.
-                try Self.addMember(write.rootKey, to: root, on: connection)
-            }
             var did = root
             if let present { did = try DID(parsing: present.record.did).rowKey }
             var certificate: SQLValue = nil
@@ -82,10 +78,17 @@ extension SQLiteRegistryStore {
                 let successor = succession.newKey.did
                 guard try Self.agentRow(of: successor, on: connection) != nil else { return .successorNotRegistered }
                 guard try Self.root(of: successor, on: connection) == nil else { return .successorTaken }
+            }
+            // Nothing is refused from here on: what is written stays.
+            if present == nil {
+                // A key that follows another one is in that one's lineage and found a record above.
+                try Self.addMember(write.rootKey, to: root, on: connection)
+            }
+            if let succession = write.succession {
                 try Self.addMember(succession.newKey, to: root, on: connection)
                 try connection.execute(
                     "DELETE FROM capability WHERE agent = (SELECT id FROM agent WHERE did = ?)", .blob(did))
-                did = successor.rowKey
+                did = succession.newKey.did.rowKey
                 certificate = try JSONColumn.encode(succession)
             }
             try connection.execute(

@@ -11,8 +11,8 @@ struct Admission: Sendable {
         /// The name to ask the registry for.
         let did: DID
         let wantsReceipts: Bool
-        /// The access token that is yet to be checked; nil where none is asked for.
-        let accessToken: String?
+        /// The access token that is yet to be checked; nil where none is asked for, and afterwards.
+        var accessToken: String?
     }
 
     /// The name of the extension whose receipts tell a sender that its message is on disk.
