@@ -51,6 +51,8 @@ enum ServiceRunner {
             await running.stop()
             throw error
         }
+        let supervisor = SupervisorNotice(environment: invocation.environment)
+        if !supervisor.send(.ready) { logger.warn("the supervisor does not hear that this is ready: NOTIFY_SOCKET") }
         let reloading = Task {
             for await _ in hangups.all {
                 guard let reload = running.reload else {
@@ -66,6 +68,7 @@ enum ServiceRunner {
             }
         }
         await signals.wait()
+        supervisor.send(.stopping)
         reloading.cancel()
         await reloading.value
         await running.stop()
