@@ -33,9 +33,10 @@ enum WebUIPage {
           <section id="talk">
             <ol id="turns" role="log" aria-live="polite" aria-label="Conversation"></ol>
             <form id="say">
-              <textarea id="message" rows="2" aria-label="Message" placeholder="Message; Enter sends, Shift+Enter breaks the line" required></textarea>
+              <textarea id="message" rows="2" aria-label="Message" aria-describedby="keys" required></textarea>
               <button id="send">Send</button>
             </form>
+            <p id="keys" class="quiet">Enter sends, Shift+Enter breaks the line.</p>
             <p id="problem" role="alert"></p>
           </section>
           <aside>
@@ -72,6 +73,7 @@ enum WebUIPage {
         #turns .user { margin-left: auto; width: fit-content; background: var(--accent); color: #fff; }
         #turns .agent { width: fit-content; background: var(--soft); }
         #say { display: flex; gap: .5rem; }
+        #keys { margin: 0; }
         textarea { flex: 1; font: inherit; resize: none; }
         textarea, input, button { font: inherit; padding: .4rem .6rem; border: 1px solid var(--line); border-radius: .4rem; }
         #problem { color: #dc2626; margin: 0; min-height: 1.5em; }
