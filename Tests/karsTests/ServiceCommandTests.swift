@@ -82,6 +82,24 @@ struct ServiceCommandTests {
         #expect(await first.wait().status == 0)
     }
 
+    @Test func entraSettingsThatDoNotFitAreRefused() async throws {
+        let file = home.file("token")
+        try "secret".write(toFile: file, atomically: true, encoding: .utf8)
+        let wrong: [([String], String)] = [
+            (["relay", "--entra-audience", "a"], "--entra-audience needs --entra-tenant"),
+            (["relay", "--entra-tenant", "t"], "--entra-tenant t needs --entra-audience"),
+            (["relay", "--entra-audience", "a", "--entra-tenant", "t/.."], "the Entra tenant id is a GUID or a domain"),
+            (["relay", "--entra-audience", "a", "--entra-tenant", "t", "--token-file", file], "exclude each other"),
+            (["registry", "--entra-audience", "a"], "--entra-audience needs --entra-tenant"),
+            (["registry", "--entra-tenant", "t"], "needs --entra-audience, --entra-client-id or both"),
+        ]
+        for (arguments, text) in wrong {
+            let end = try await BuiltProgram.run(arguments + ["--listen", "127.0.0.1:0"], home: home)
+            #expect(end.status == 2, "\(arguments)")
+            #expect(end.err.contains(text), "\(arguments): \(end.err)")
+        }
+    }
+
     @Test func aHangupReadsFilesAnewAndEndsNothing() async throws {
         let file = home.file("token")
         try "first".write(toFile: file, atomically: true, encoding: .utf8)

@@ -1,5 +1,4 @@
 import CommandTree
-import EntraTokens
 import Registry
 
 extension Command {
@@ -17,12 +16,7 @@ extension Command {
         options: [
             ServiceOptions.listen("registry", "127.0.0.1:8080"),
             ServiceOptions.data("registry"),
-            .value(
-                "entra-audience", "audience", help: "Audience of the Entra tokens that verify agents",
-                environment: "AGENTMESH_ENTRA_AUDIENCE"),
-            .value(
-                "entra-tenant", "tenant", help: "Entra tenant the tokens must come from",
-                environment: "AGENTMESH_ENTRA_TENANT_ID"),
+        ] + EntraOptions.all(audience: "Audience of the Entra tokens that verify agents") + [
             .flag(
                 "require-prekey-auth", help: "Hand prekeys to registered agents only; published clients do not sign",
                 environment: ServiceOptions.variable("registry", "require-prekey-auth")),
@@ -79,16 +73,7 @@ extension Command {
         configuration.policy.requiresPrekeyAuthorization = invocation.flag("require-prekey-auth")
         configuration.policy.acceptsUnprovenRegistrations = invocation.flag("accept-unproven")
         configuration.policy.anonymousLifetime = try invocation.duration("anonymous-lifetime")
-        switch (invocation.value("entra-audience"), invocation.value("entra-tenant")) {
-        case (let audience?, let tenant?):
-            do { configuration.entra = try EntraSettings(audience: audience, tenantID: tenant) } catch {
-                throw UsageError.refused("\(error)")
-            }
-        case (nil, let tenant?) where invocation.value("entra-client-id") == nil:
-            throw UsageError.refused("--entra-tenant \(tenant) needs --entra-audience, --entra-client-id or both")
-        case (_?, nil): throw UsageError.refused("--entra-audience needs --entra-tenant")
-        case (nil, _): break
-        }
+        configuration.entra = try EntraOptions.settings(invocation, other: "entra-client-id")
         configuration.oauth = try SignInOptions.settings(invocation)
         try await ServiceRunner.run("registry", invocation) { [configuration] given in
             let service = try RegistryService(

@@ -1,5 +1,4 @@
 import CommandTree
-import EntraTokens
 import Relay
 import Transport
 
@@ -31,13 +30,8 @@ extension Command {
             .value(
                 "token-file", "file", kind: .file, help: "File with a token every client must show",
                 environment: ServiceOptions.variable("relay", "token-file")),
-            .value(
-                "entra-audience", "audience", help: "Admit applications by Entra tokens for this audience",
-                environment: "AGENTMESH_ENTRA_AUDIENCE"),
-            .value(
-                "entra-tenant", "tenant", help: "Entra tenant the tokens must come from",
-                environment: "AGENTMESH_ENTRA_TENANT_ID"),
-        ] + RelayLimitOptions.all + ServiceOptions.transport("relay") + [ServiceOptions.threads("relay", 2)]
+        ] + EntraOptions.all(audience: "Admit applications by Entra tokens for this audience")
+            + RelayLimitOptions.all + ServiceOptions.transport("relay") + [ServiceOptions.threads("relay", 2)]
             + ServiceOptions.log("relay"),
         subcommands: [
             ServiceBackup.command(
@@ -65,16 +59,9 @@ extension Command {
             throw UsageError.refused("--require-registration needs --registry")
         }
         configuration.sharedToken = try SecretFile.read("token-file", invocation).map { Array($0.utf8) }
-        switch (invocation.value("entra-audience"), invocation.value("entra-tenant")) {
-        case (let audience?, let tenant?):
-            guard configuration.sharedToken == nil else {
-                throw UsageError.refused("--token-file and --entra-audience exclude each other")
-            }
-            do { configuration.entra = try EntraSettings(audience: audience, tenantID: tenant) } catch {
-                throw UsageError.refused("\(error)")
-            }
-        case (nil, nil): break
-        default: throw UsageError.refused("--entra-audience and --entra-tenant need each other")
+        configuration.entra = try EntraOptions.settings(invocation)
+        guard configuration.entra == nil || configuration.sharedToken == nil else {
+            throw UsageError.refused("--token-file and --entra-audience exclude each other")
         }
         configuration.limits = try RelayLimitOptions.limits(invocation)
         configuration.threads = try invocation.integer("threads") ?? configuration.threads
