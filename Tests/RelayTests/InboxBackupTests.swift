@@ -29,8 +29,10 @@ struct InboxBackupTests {
         try await TestRelay.run(in: other) { relay in
             try await bob.join(relay, acks: true)
             _ = try await bob.next("message", count: confirmed.count)
-            #expect(bob.ids() == (0..<bob.ids().count).map(String.init))
-            #expect(Set(confirmed).isSubset(of: bob.ids()))
+            // Read once: the copy may hold more than was confirmed, and the rest still comes in.
+            let received = bob.ids()
+            #expect(received == (0..<received.count).map(String.init))
+            #expect(Set(confirmed).isSubset(of: received))
         }
     }
 }
