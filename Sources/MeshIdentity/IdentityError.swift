@@ -27,11 +27,17 @@ public enum IdentityError: Error, Equatable, CustomStringConvertible {
         case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
         case .publicFile(let path): "\(path) was written by another kars and must be imported"
         case .otherKey(let expected, let found):
-            "sealed under key \(found), but the key at hand is \(expected)"
+            if expected.hasPrefix(Self.passphrasePrefix), found.hasPrefix(Self.passphrasePrefix) {
+                "the passphrase is another one: sealed under key \(found), but this one gives \(expected)"
+            } else {
+                "sealed under key \(found), but the key at hand is \(expected)"
+            }
         case .tampered: "the sealed data was changed or the key is wrong"
         case .exposed(let path, let mode):
             "\(path) may be read by others (mode \(String(mode & 0o7777, radix: 8))); make it 600"
         case .passphrase(let reason): "passphrase refused: \(reason)"
         }
     }
+
+    private static let passphrasePrefix = KeyDerivation.Source.passphrase.rawValue + ":"
 }

@@ -14,7 +14,7 @@ public enum HomeIdentity {
     ) throws -> Identity {
         try AtomicFile.makeFolder(folder)
         return try open(
-            folder: folder, sealer: try KeySealers.standard(folder: folder, environment: environment, ask: ask),
+            folder: folder, sealer: try HomeKeys.open(folder: folder, environment: environment, ask: ask).identity,
             environment: environment, logger: Logger.silent)
     }
 

@@ -64,12 +64,12 @@ public final class NodeService: Sendable {
         lock = try FileLock(path: configuration.homeFolder + "/" + NodeConfiguration.lockName)
         loop = try EventLoop(name: "node")
         let environment = ProcessInfo.processInfo.environment
-        let sealer = try KeySealers.standard(
+        let keys = try HomeKeys.open(
             folder: configuration.homeFolder, environment: environment, ask: configuration.askPassphrase)
         let identity = try HomeIdentity.open(
-            folder: configuration.homeFolder, sealer: sealer, environment: environment, logger: logger)
+            folder: configuration.homeFolder, sealer: keys.identity, environment: environment, logger: logger)
         self.identity = identity
-        let store = try NodeStore(folder: configuration.dataFolder, sealer: sealer)
+        let store = try NodeStore(folder: configuration.dataFolder, sealer: keys.data)
         self.store = store
         let registry = RegistryClient(
             url: configuration.registry, tls: configuration.tls, loop: loop,

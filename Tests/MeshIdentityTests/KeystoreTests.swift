@@ -116,7 +116,6 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     try write(Array("correct horse\n".utf8), to: file)
     let sealer = try KeySealers.passphrase(file: file, folder: folder.path, cost: cheap)
     let identity = try Keystore(folder: folder.path, sealer: sealer).loadOrCreate()
-    #expect(mode(folder.file("passphrase-kdf.json")) == 0o600)
 
     // The stored parameters win over the ones asked for, and a line end does not count.
     try write(Array("correct horse".utf8), to: file)
@@ -124,11 +123,6 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
         folder: folder.path, environment: [KeySealers.passphraseVariable: file])
     #expect(again.keyID == sealer.keyID && again.kdf == sealer.kdf)
     #expect(try Keystore(folder: folder.path, sealer: again).load()?.publicKey == identity.publicKey)
-
-    // Without the parameters' own file the identity file still knows them.
-    unlink(folder.file("passphrase-kdf.json"))
-    let restored = try KeySealers.passphrase(file: file, folder: folder.path, cost: cheap)
-    #expect(try Keystore(folder: folder.path, sealer: restored).load()?.publicKey == identity.publicKey)
 
     try write(Array("wrong horse".utf8), to: file)
     let wrong = try KeySealers.passphrase(file: file, folder: folder.path, cost: cheap)
@@ -139,12 +133,8 @@ private let cheap = KeySealers.Cost(operations: 1, memory: 8192)
     }
     #expect(throws: IdentityError.self) { try KeySealers.passphrase(file: "/none", folder: folder.path) }
     // Parameters that would exhaust the machine are refused.
-    try write(
-        JSONCoding.encode(
-            KeyDerivation(passphraseSalt: RandomBytes.make(16), operations: 1, memory: 1 << 40)),
-        to: folder.file("passphrase-kdf.json"))
-    try write(Array("x".utf8), to: file)
-    #expect(throws: IdentityError.self) { try KeySealers.passphrase(file: file, folder: folder.path) }
+    let greedy = KeyDerivation(passphraseSalt: RandomBytes.make(16), operations: 1, memory: 1 << 40)
+    #expect(throws: IdentityError.self) { try KeySealers.derive(SecretBytes(copying: [1]), greedy) }
 }
 
 @Test func whereTheIdentityIsSealedWithAPassphraseAPersonIsAsked() throws {

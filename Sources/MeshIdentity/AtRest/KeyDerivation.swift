@@ -1,10 +1,12 @@
 /// Where a sealing key comes from; public, stored beside what it seals.
 public struct KeyDerivation: Codable, Sendable, Equatable {
-    /// The three sources (design decision 7).
+    /// The three sources of a key that opens a home (design decision 7), and the key that those protect.
     public enum Source: String, Codable, Sendable {
         case machineKey = "machine-key"
         case systemdCredential = "systemd-credential"
         case passphrase = "argon2id"
+        /// See ``DataKey``.
+        case dataKey = "data-key"
     }
 
     public let source: Source
@@ -19,6 +21,11 @@ public struct KeyDerivation: Codable, Sendable, Equatable {
         operations = nil
         memory = nil
         salt = nil
+    }
+    /// Of a passphrase, with a fresh salt.
+    init(cost: KeySealers.Cost) {
+        self.init(
+            passphraseSalt: RandomBytes.make(Argon2id.saltSize), operations: cost.operations, memory: cost.memory)
     }
     init(passphraseSalt salt: [UInt8], operations: Int, memory: Int) {
         source = .passphrase

@@ -19,7 +19,7 @@ extension Command {
             Example("kars credentials set telegram-token", "Store one, typed unseen"),
             Example("kars credentials list", "See what is stored, masked"),
         ],
-        environment: [KarsHome.variable], group: "Configuration"
+        environment: [KarsHome.variable, PassphrasePrompt.variable], group: "Configuration"
     ) { invocation in
         guard Console.isInteractive else {
             throw UsageError.refused(
@@ -46,7 +46,7 @@ extension Command {
             Example("kars credentials set telegram-token", "Type it unseen"),
             Example("kars credentials set brave-api-key --from-file key.txt", "Take it from a file"),
         ],
-        environment: [KarsHome.variable]
+        environment: [KarsHome.variable, PassphrasePrompt.variable]
     ) { invocation in
         let key = invocation.required("key")
         let known = KnownSecret.of(key)
@@ -69,7 +69,7 @@ extension Command {
         "list", aliases: ["ls"], summary: "List the stored credentials, masked",
         options: [OutputFormat.option],
         examples: [Example("kars credentials list", "See what is stored")],
-        environment: [KarsHome.variable]
+        environment: [KarsHome.variable, PassphrasePrompt.variable]
     ) { invocation in
         let store = try CredentialAccess.load(invocation)
         let rows = store.keys.compactMap { key in
@@ -87,7 +87,7 @@ extension Command {
         "remove", aliases: ["rm"], summary: "Forget one credential",
         arguments: [Argument("key", help: "Name of the credential")],
         examples: [Example("kars credentials remove slack-token", "Forget it")],
-        environment: [KarsHome.variable]
+        environment: [KarsHome.variable, PassphrasePrompt.variable]
     ) { invocation in
         let key = invocation.required("key")
         var wasThere = false

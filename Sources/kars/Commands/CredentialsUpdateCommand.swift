@@ -20,7 +20,7 @@ extension Command {
             Example("kars credentials update my-agent", "Hand on what was stored since"),
             Example("kars credentials update my-agent --brave-api-key $KEY --no-restart", "Replace one file"),
         ],
-        environment: [KarsHome.variable]
+        environment: [KarsHome.variable, PassphrasePrompt.variable]
     ) { invocation in
         let name = invocation.required("name")
         var values: [String: SecretBytes] = [:]

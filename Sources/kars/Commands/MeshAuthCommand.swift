@@ -33,7 +33,7 @@ extension Command {
             Example("kars mesh auth", "Sign in with GitHub, in the browser"),
             Example("kars mesh auth --provider entra --no-browser", "Sign in with Entra, in a browser elsewhere"),
         ],
-        environment: [KarsHome.variable], run: authenticate)
+        environment: [KarsHome.variable, PassphrasePrompt.variable], run: authenticate)
 
     private static func authenticate(_ invocation: Invocation) async throws {
         let folder = try KarsHome(invocation.environment).path

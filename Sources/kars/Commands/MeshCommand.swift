@@ -8,7 +8,7 @@ extension Command {
     /// `kars mesh`
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
-        subcommands: [.meshAuth, .meshStatus, .meshList, .meshUnpair, .meshReset, .meshRevoke], group: "Agent mobility",
+        subcommands: [.meshAuth, .meshStatus, .meshList, .meshUnpair, .meshRekey, .meshReset, .meshRevoke], group: "Agent mobility",
         later: [
             "setup-trust", "security", "peer", "promote", "demote",
         ])

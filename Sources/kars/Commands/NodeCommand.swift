@@ -58,7 +58,7 @@ extension Command {
                 "kars node --name cloud --relay wss://mesh.example/ws --registry https://mesh.example",
                 "Be a peer of a mesh elsewhere"),
         ],
-        environment: [KarsHome.variable], group: "Services"
+        environment: [KarsHome.variable, PassphrasePrompt.variable], group: "Services"
     ) { invocation in
         let gateway = try ServiceOptions.endpoint("gateway", invocation)
         guard let relay = try ServiceOptions.url("relay", invocation),

@@ -3,7 +3,7 @@ import MeshIdentity
 
 /// Opens the credentials of a command's home folder.
 enum CredentialAccess {
-    /// The key that seals them: the one of the peer's identity.
+    /// The key that seals them, and all else that the home holds beside its identity.
     static func sealer(_ home: KarsHome, _ environment: [String: String]) throws(IdentityError) -> any KeySealer {
         let ask: KeySealers.AskPassphrase?
         if PassphrasePrompt.isPossible {
@@ -11,7 +11,7 @@ enum CredentialAccess {
         } else {
             ask = nil
         }
-        return try KeySealers.standard(folder: home.path, environment: environment, ask: ask)
+        return try HomeKeys.open(folder: home.path, environment: environment, ask: ask).data
     }
 
     static func load(_ invocation: Invocation) throws -> SecretStore {
