@@ -104,16 +104,20 @@ public enum MeshDecoders {
         Decoder(name: "upload", seeds: [start.prekeys.upload(identity: identity).encode()]) {
             _ = try? PrekeyUpload.decode($0).verify(for: identity.publicKey)
         },
-        Decoder(name: "prekey store", seeds: [start.prekeys.serialized()]) {
-            guard let store = try? PrekeyStore(serialized: $0) else { return }
-            require((try? PrekeyStore(serialized: store.serialized())) != nil, "prekeys read as they were written")
+        Decoder(name: "prekey store", seeds: [array(start.prekeys.serialized())]) {
+            guard let store = try? $0.withUnsafeBytes({ try PrekeyStore(serialized: $0) }) else { return }
+            let written = store.serialized().withUnsafeBytes { try? PrekeyStore(serialized: $0) }
+            require(written == store, "prekeys read as they were written")
         },
-        Decoder(name: "session", seeds: [start.session.serialized()]) {
-            guard let session = try? RatchetSession(serialized: $0) else { return }
+        Decoder(name: "session", seeds: [array(start.session.serialized())]) {
+            guard let session = try? $0.withUnsafeBytes({ try RatchetSession(serialized: $0) }) else { return }
             let written = session.serialized()
-            require((try? RatchetSession(serialized: written))?.serialized() == written, "a session reads as it was written")
+            let again = written.withUnsafeBytes { try? RatchetSession(serialized: $0) }
+            require(again?.serialized() == written, "a session reads as it was written")
         },
     ]
+
+    private static func array(_ secret: SecretBytes) -> [UInt8] { secret.withUnsafeBytes { Array($0) } }
 
     private static let texts: [Decoder] = [
         Decoder(name: "pairing token", seeds: [

@@ -26,8 +26,8 @@ import Testing
         let folder = TemporaryFolder()
         let store = try NodeStore(folder: folder.path, sealer: KeySealers.machineKey(folder: folder.path))
         let secret = Array("a secret that must not be found in any file of the folder".utf8)
-        try await store.putSecret(secret, name: "x")
-        #expect(try await store.secret("x") == secret)
+        try await store.putSecret(SecretBytes(copying: secret), name: "x")
+        #expect(try await store.secret("x") == SecretBytes(copying: secret))
         store.close()
         for name in try FileManager.default.contentsOfDirectory(atPath: folder.path) {
             #expect(try Data(contentsOf: URL(fileURLWithPath: folder.file(name))).range(of: Data(secret)) == nil)
@@ -36,23 +36,23 @@ import Testing
 
     @Test func rowsCannotBeExchanged() async throws {
         try await withStore { store in
-            try await store.putSecret([1], name: "a")
-            try await store.putSecret([2], name: "b")
+            try await store.putSecret(SecretBytes(copying: [1]), name: "a")
+            try await store.putSecret(SecretBytes(copying: [2]), name: "b")
             try await store.database.write {
                 try $0.execute("UPDATE secret SET box = (SELECT box FROM secret WHERE name = 'b') WHERE name = 'a'")
             }
             await #expect(throws: IdentityError.self) { try await store.secret("a") }
-            #expect(try await store.secret("b") == [2])
+            #expect(try await store.secret("b") == SecretBytes(copying: [2]))
             let listed = try await store.secrets(startingWith: "")
             #expect(listed.map(\.name) == ["a", "b"])
-            #expect(listed.map(\.bytes) == [nil, [2]])
+            #expect(listed.map(\.bytes) == [nil, SecretBytes(copying: [2])])
         }
     }
 
     @Test func aPrefixMatchesExactly() async throws {
         try await withStore { store in
             for name in ["session:a", "session:b", "sessions", "Session:c", "session_d"] {
-                try await store.putSecret([0], name: name)
+                try await store.putSecret(SecretBytes(copying: [0]), name: name)
             }
             #expect(try await store.secrets(startingWith: "session:").map(\.name) == ["session:a", "session:b"])
         }

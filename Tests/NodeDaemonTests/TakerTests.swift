@@ -272,7 +272,7 @@ struct TakerTests {
             _ = try await world.incoming.take(offer, from: giver.caller)
             try await world.copy(offer.id, from: giver)
             try await world.services.sandboxes.keepSecrets(
-                of: "a", seed: giver.agent.withSeed { [UInt8]($0) }, token: "the-dormant-copys-token")
+                of: "a", seed: giver.agent.seed, token: "the-dormant-copys-token")
             _ = try await world.incoming.build(
                 BuildTree(id: offer.id, state: giver.state(token: token), difference: nil), from: giver.caller)
             #expect(try await world.services.sandboxes.token(of: "a") == "the-dormant-copys-token")
@@ -298,7 +298,7 @@ struct TakerTests {
             let prepared = try #require(try await world.services.journal.move(offer.id)?.prepared)
             let sandboxes = world.services.sandboxes
             try await sandboxes.keepSecrets(
-                of: "a", seed: giver.agent.withSeed { [UInt8]($0) }, token: state.gatewayToken)
+                of: "a", seed: giver.agent.seed, token: state.gatewayToken)
             if isRecorded { try await sandboxes.save(prepared) }
             await world.stopRegistry()
             #expect(world.services.gate.route(of: "a") == nil)

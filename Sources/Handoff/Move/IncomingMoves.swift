@@ -361,7 +361,7 @@ actor IncomingMoves {
         // Beside each other: an agent that runs is asked nothing before its record and its secrets are stored, and a
         // crash in between finds it, ends it and starts it again.
         async let secrets: Void = sandboxes.keepSecrets(
-            of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
+            of: name, seed: agent.seed, token: token)
         async let saved: Void = sandboxes.save(prepared)
         async let ran: Void = sandboxes.run(name)
         _ = try await (secrets, saved, ran)

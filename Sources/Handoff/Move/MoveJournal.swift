@@ -104,19 +104,19 @@ extension MoveJournal {
     private static let tokenPrefix = "move-token:"
 
     func keepKey(_ agent: Identity, of id: String) async throws {
-        try await store.putSecret(agent.withSeed { [UInt8]($0) }, name: Self.keyPrefix + id)
+        try await store.putSecret(agent.seed, name: Self.keyPrefix + id)
     }
 
     func key(of id: String) async throws -> Identity? {
-        try await store.secret(Self.keyPrefix + id).map { try Identity(seed: SecretBytes(copying: $0)) }
+        try await store.secret(Self.keyPrefix + id).map { try Identity(seed: $0) }
     }
 
     func keepToken(_ token: String, of id: String) async throws {
-        try await store.putSecret(Array(token.utf8), name: Self.tokenPrefix + id)
+        try await store.putSecret(SecretBytes(copying: Array(token.utf8)), name: Self.tokenPrefix + id)
     }
 
     func token(of id: String) async throws -> String? {
-        try await store.secret(Self.tokenPrefix + id).map { String(decoding: $0, as: UTF8.self) }
+        try await store.secret(Self.tokenPrefix + id).map { $0.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
     }
 
     func forgetKey(of id: String) async throws { try await store.removeSecret(Self.keyPrefix + id) }

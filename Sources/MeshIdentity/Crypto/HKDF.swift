@@ -14,38 +14,47 @@ enum HKDF {
         return Algorithm(kdf: kdf)
     }()
 
-    /// Extracts and expands to `count` bytes, at most 8,160.
-    static func derive(salt: [UInt8], key: [UInt8], label: String, count: Int) -> [UInt8] {
-        precondition(count > 0 && count <= 255 * 32, "HKDF makes 1 to 8160 bytes")
+    /// Extracts and expands to fill `output`, at most 8,160 bytes. Nothing of salt and key is copied but by OpenSSL,
+    /// which wipes its copies.
+    static func derive(
+        salt: UnsafeRawBufferPointer, key: UnsafeRawBufferPointer, label: String,
+        into output: UnsafeMutableBufferPointer<UInt8>
+    ) {
+        precondition(!output.isEmpty && output.count <= 255 * 32, "HKDF makes 1 to 8160 bytes")
         guard let context = EVP_KDF_CTX_new(algorithm.kdf) else { preconditionFailure("no memory for HKDF") }
         defer { EVP_KDF_CTX_free(context) }
         // OpenSSL reads a text parameter as a C string, whatever its size says.
         var digest = Array("SHA256\0".utf8)
-        var salt = salt
-        var key = key
         var label = Array(label.utf8)
-        defer { key.wipe() }
-        var output = [UInt8](repeating: 0, count: count)
         let result = digest.withUnsafeMutableBytes { digest in
-            salt.withUnsafeMutableBytes { salt in
-                key.withUnsafeMutableBytes { key in
-                    label.withUnsafeMutableBytes { label in
-                        var parameters = [
-                            parameter(
-                                "digest", UInt32(OSSL_PARAM_UTF8_STRING),
-                                UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
-                            parameter("salt", UInt32(OSSL_PARAM_OCTET_STRING), salt),
-                            parameter("key", UInt32(OSSL_PARAM_OCTET_STRING), key),
-                            parameter("info", UInt32(OSSL_PARAM_OCTET_STRING), label),
-                            OSSL_PARAM_construct_end(),
-                        ]
-                        return EVP_KDF_derive(context, &output, count, &parameters)
-                    }
-                }
+            label.withUnsafeMutableBytes { label in
+                // The parameters' type has no form for constants; OpenSSL only reads these.
+                var parameters = [
+                    parameter(
+                        "digest", UInt32(OSSL_PARAM_UTF8_STRING),
+                        UnsafeMutableRawBufferPointer(rebasing: digest.dropLast())),
+                    parameter("salt", UInt32(OSSL_PARAM_OCTET_STRING), UnsafeMutableRawBufferPointer(mutating: salt)),
+                    parameter("key", UInt32(OSSL_PARAM_OCTET_STRING), UnsafeMutableRawBufferPointer(mutating: key)),
+                    parameter("info", UInt32(OSSL_PARAM_OCTET_STRING), label),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return EVP_KDF_derive(context, output.baseAddress, output.count, &parameters)
             }
         }
         precondition(result == 1, "HKDF failed")
-        return output
+    }
+
+    /// As above, into `count` secret bytes.
+    static func derive(salt: SecretBytes, key: SecretBytes, label: String, count: Int) -> SecretBytes {
+        SecretBytes(pooled: count) { output in
+            salt.withUnsafeBytes { salt in
+                key.withUnsafeBytes { key in
+                    derive(
+                        salt: salt, key: key, label: label,
+                        into: UnsafeMutableBufferPointer(start: output, count: count))
+                }
+            }
+        }
     }
 
     /// A parameter keeps the pointer to its name, so the name must be static: OpenSSL's own constants reach

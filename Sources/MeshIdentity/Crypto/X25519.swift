@@ -5,30 +5,33 @@ enum X25519 {
     static let keySize = 32
 
     /// The shared secret, or nil for a point that leaves it all zero (a small-order public key).
-    static func agree(privateKey: [UInt8], publicKey: [UInt8]) -> [UInt8]? {
+    static func agree(privateKey: SecretBytes, publicKey: [UInt8]) -> SecretBytes? {
         guard privateKey.count == keySize, publicKey.count == keySize else { return nil }
         Sodium.ready
-        var output = [UInt8](repeating: 0, count: keySize)
-        // libsodium returns -1 for an all-zero output.
-        return crypto_scalarmult(&output, privateKey, publicKey) == 0 ? output : nil
+        var isAgreed = false
+        let output = SecretBytes(pooled: keySize) { output in
+            // libsodium returns -1 for an all-zero output.
+            isAgreed = privateKey.withPointer { crypto_scalarmult(output, $0, publicKey) } == 0
+        }
+        return isAgreed ? output : nil
     }
 
-    static func publicKey(of privateKey: [UInt8]) -> [UInt8]? {
+    static func publicKey(of privateKey: SecretBytes) -> [UInt8]? {
         guard privateKey.count == keySize else { return nil }
         Sodium.ready
         var output = [UInt8](repeating: 0, count: keySize)
-        return crypto_scalarmult_base(&output, privateKey) == 0 ? output : nil
+        return privateKey.withPointer { crypto_scalarmult_base(&output, $0) } == 0 ? output : nil
     }
 }
 
 /// A Diffie-Hellman pair; both halves have 32 bytes and belong together.
 struct X25519KeyPair: Sendable, Equatable, CustomReflectable {
-    private(set) var privateKey: [UInt8]
+    let privateKey: SecretBytes
     let publicKey: [UInt8]
 
     /// A fresh pair.
     static func generate() -> X25519KeyPair {
-        let privateKey = RandomBytes.make(X25519.keySize)
+        let privateKey = SecretBytes(pooled: X25519.keySize) { randombytes_buf($0, X25519.keySize) }
         guard let pair = X25519KeyPair(privateKey: privateKey) else {
             preconditionFailure("a random scalar has no public key")
         }
@@ -36,25 +39,16 @@ struct X25519KeyPair: Sendable, Equatable, CustomReflectable {
     }
 
     /// Nil unless 32 bytes.
-    init?(privateKey: [UInt8]) {
+    init?(privateKey: SecretBytes) {
         guard let publicKey = X25519.publicKey(of: privateKey) else { return nil }
-        self.privateKey = privateKey
-        self.publicKey = publicKey
+        self.init(privateKey: privateKey, publicKey: publicKey)
     }
 
     /// Two halves that belong together.
-    init(privateKey: [UInt8], publicKey: [UInt8]) {
+    init(privateKey: SecretBytes, publicKey: [UInt8]) {
         self.privateKey = privateKey
         self.publicKey = publicKey
     }
 
     var customMirror: Mirror { Mirror(self, children: ["publicKey": Hex.encode(publicKey)]) }
-
-    /// Forgets the private half.
-    mutating func wipe() { privateKey.wipe() }
-
-    /// Compares without revealing where private halves differ.
-    static func == (left: X25519KeyPair, right: X25519KeyPair) -> Bool {
-        left.publicKey == right.publicKey && ConstantTime.equals(left.privateKey, right.privateKey)
-    }
 }

@@ -2,6 +2,20 @@
 public enum Hex {
     private static let digits: [UInt8] = Array("0123456789abcdef".utf8)
 
+    /// The digit of a number below 16.
+    static func digit(_ number: UInt8) -> UInt8 { number + (number < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10) }
+
+    /// Reads digits into memory that holds half as many bytes.
+    ///
+    /// - Returns: false when one of them is no digit.
+    static func decode(_ digits: UnsafeRawBufferPointer, into output: UnsafeMutablePointer<UInt8>) -> Bool {
+        for index in 0..<digits.count / 2 {
+            guard let high = value(digits[2 * index]), let low = value(digits[2 * index + 1]) else { return false }
+            output[index] = high << 4 | low
+        }
+        return digits.count.isMultiple(of: 2)
+    }
+
     /// Two lower-case digits a byte.
     public static func encode(_ bytes: [UInt8]) -> String {
         String(unsafeUninitializedCapacity: bytes.count * 2) { buffer in

@@ -75,8 +75,9 @@ public final class Identity: Sendable {
         try secretKey.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0.prefix(Self.seedSize))) }
     }
 
-    /// The X25519 pair of this identity (AgentMesh wire §1). The caller wipes its private half.
-    func x25519() -> X25519KeyPair {
-        X25519KeyPair(privateKey: imageKey.withUnsafeBytes { Array($0) }, publicKey: imagePublicKey)
-    }
+    /// A copy of the 32-byte seed, for whoever seals it.
+    public var seed: SecretBytes { withSeed { SecretBytes(pooled: $0) } }
+
+    /// The X25519 pair of this identity (AgentMesh wire §1).
+    func x25519() -> X25519KeyPair { X25519KeyPair(privateKey: imageKey, publicKey: imagePublicKey) }
 }

@@ -115,93 +115,119 @@ public struct PrekeyStore: Sendable, Equatable, CustomStringConvertible, CustomR
     var signedPairs: [X25519KeyPair] { [current.pair] + (previous.map { [$0.pair] } ?? []) }
 }
 
-extension PrekeyStore: Codable {
+// The stored form.
+extension PrekeyStore {
     /// The stored form, in UTF-8 JSON. It holds keys: store it sealed.
-    public func serialized() -> [UInt8] { JSONCoding.encode(self) }
+    public func serialized() -> SecretBytes {
+        var text = SecretWriter(capacity: 1024 + oneTime.count * 128)
+        text.append("{\"version\":1,\"current\":")
+        text.append(current)
+        if let previous {
+            text.append(",\"previous\":")
+            text.append(previous)
+        }
+        if let replacedAt {
+            text.append(",\"replaced_at\":")
+            text.append(Array("\"\(MeshTimestamp.format(replacedAt))\"".utf8))
+        }
+        text.append(",\"one_time\":[")
+        for (index, entry) in oneTime.sorted(by: { $0.key < $1.key }).enumerated() {
+            if index > 0 { text.append(",") }
+            text.append(id: entry.key, key: entry.value.privateKey)
+            text.append("}")
+        }
+        text.append(Array("],\"next_id\":\(nextID)}".utf8))
+        return text.finish()
+    }
 
     /// Reads a stored form of at most 1 MiB.
-    public init(serialized bytes: [UInt8]) throws(SessionError) {
+    public init(serialized bytes: UnsafeRawBufferPointer) throws(SessionError) {
         guard bytes.count <= 1 << 20 else { throw .damaged("\(bytes.count) bytes") }
         do {
-            self = try JSONCoding.decode(PrekeyStore.self, from: bytes)
+            self = try StoredKeys.decode(Stored.self, from: bytes).store
         } catch {
             throw .damaged(JSONCoding.reason(of: error))
         }
     }
 
-    private enum CodingKeys: String, CodingKey {
-        case version, current, previous
-        case replacedAt = "replaced_at"
-        case oneTime = "one_time"
-        case nextID = "next_id"
-    }
-
-    private struct StoredPair: Codable {
+    private struct StoredPair: Decodable {
         let id: Int
-        let privateKey: String
-        let made: String?
+        let pair: X25519KeyPair
+        let made: Date?
 
         private enum CodingKeys: String, CodingKey {
             case id, made
             case privateKey = "private_key"
         }
 
-        func pair() throws -> X25519KeyPair {
-            guard let bytes = Hex.decode(privateKey), let pair = X25519KeyPair(privateKey: bytes) else {
-                throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "prekey \(id)"))
-            }
-            return pair
-        }
-        func signed() throws -> Signed {
-            guard let made, let time = MeshTimestamp.parse(made) else {
-                throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "prekey \(id)"))
-            }
-            return Signed(id: id, pair: try pair(), made: time)
-        }
-        init(_ signed: Signed) {
-            self.init(id: signed.id, pair: signed.pair, made: MeshTimestamp.format(signed.made))
-        }
-        init(id: Int, pair: X25519KeyPair, made: String? = nil) {
-            self.id = id
-            self.made = made
-            privateKey = Hex.encode(pair.privateKey)
-        }
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let object = try decoder.container(keyedBy: CodingKeys.self)
-        guard try object.decode(Int.self, forKey: .version) == 1 else {
-            throw DecodingError.dataCorruptedError(forKey: .version, in: object, debugDescription: "not 1")
-        }
-        current = try object.decode(StoredPair.self, forKey: .current).signed()
-        previous = try object.decodeIfPresent(StoredPair.self, forKey: .previous)?.signed()
-        if let text = try object.decodeIfPresent(String.self, forKey: .replacedAt) {
-            guard let time = MeshTimestamp.parse(text) else {
+        init(from decoder: any Decoder) throws {
+            let object = try decoder.container(keyedBy: CodingKeys.self)
+            id = try object.decode(Int.self, forKey: .id)
+            guard let key = StoredKeys.find(try object.decodeText(.privateKey, limit: 64), decoder.userInfo),
+                let pair = X25519KeyPair(privateKey: key)
+            else {
                 throw DecodingError.dataCorruptedError(
-                    forKey: .replacedAt, in: object, debugDescription: "not a time")
+                    forKey: .privateKey, in: object, debugDescription: "prekey \(id)")
             }
-            replacedAt = time
+            self.pair = pair
+            made = try object.decodeIfPresent(String.self, forKey: .made).flatMap(MeshTimestamp.parse)
         }
-        for stored in try object.decode([StoredPair].self, forKey: .oneTime) {
-            oneTime[stored.id] = try stored.pair()
-        }
-        let highest = max(current.id, previous?.id ?? 0, oneTime.keys.max() ?? 0)
-        nextID = try object.decode(Int.self, forKey: .nextID)
-        guard nextID > highest, nextID < Int(Int32.max) else {
-            throw DecodingError.dataCorruptedError(
-                forKey: .nextID, in: object, debugDescription: "used before")
+
+        func signed() throws -> Signed {
+            guard let made else {
+                throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: "prekey \(id)"))
+            }
+            return Signed(id: id, pair: pair, made: made)
         }
     }
 
-    public func encode(to encoder: any Encoder) throws {
-        var object = encoder.container(keyedBy: CodingKeys.self)
-        try object.encode(1, forKey: .version)
-        try object.encode(StoredPair(current), forKey: .current)
-        try object.encodeIfPresent(previous.map(StoredPair.init(_:)), forKey: .previous)
-        try object.encodeIfPresent(replacedAt.map(MeshTimestamp.format), forKey: .replacedAt)
-        try object.encode(
-            oneTime.sorted { $0.key < $1.key }.map { StoredPair(id: $0.key, pair: $0.value) },
-            forKey: .oneTime)
-        try object.encode(nextID, forKey: .nextID)
+    private struct Stored: Decodable {
+        let store: PrekeyStore
+
+        private enum CodingKeys: String, CodingKey {
+            case version, current, previous
+            case replacedAt = "replaced_at"
+            case oneTime = "one_time"
+            case nextID = "next_id"
+        }
+
+        init(from decoder: any Decoder) throws {
+            let object = try decoder.container(keyedBy: CodingKeys.self)
+            guard try object.decode(Int.self, forKey: .version) == 1 else {
+                throw DecodingError.dataCorruptedError(forKey: .version, in: object, debugDescription: "not 1")
+            }
+            var store = PrekeyStore(current: try object.decode(StoredPair.self, forKey: .current).signed())
+            store.previous = try object.decodeIfPresent(StoredPair.self, forKey: .previous)?.signed()
+            if let text = try object.decodeIfPresent(String.self, forKey: .replacedAt) {
+                guard let time = MeshTimestamp.parse(text) else {
+                    throw DecodingError.dataCorruptedError(
+                        forKey: .replacedAt, in: object, debugDescription: "not a time")
+                }
+                store.replacedAt = time
+            }
+            for stored in try object.decode([StoredPair].self, forKey: .oneTime) {
+                store.oneTime[stored.id] = stored.pair
+            }
+            let highest = max(store.current.id, store.previous?.id ?? 0, store.oneTime.keys.max() ?? 0)
+            store.nextID = try object.decode(Int.self, forKey: .nextID)
+            guard store.nextID > highest, store.nextID < Int(Int32.max) else {
+                throw DecodingError.dataCorruptedError(
+                    forKey: .nextID, in: object, debugDescription: "used before")
+            }
+            self.store = store
+        }
+    }
+}
+
+extension SecretWriter {
+    fileprivate mutating func append(_ signed: PrekeyStore.Signed) {
+        append(id: signed.id, key: signed.pair.privateKey)
+        append(Array(",\"made\":\"\(MeshTimestamp.format(signed.made))\"}".utf8))
+    }
+
+    /// A pair's object without its closing brace.
+    fileprivate mutating func append(id: Int, key: SecretBytes) {
+        append(Array("{\"id\":\(id),\"private_key\":".utf8))
+        appendKey(key)
     }
 }

@@ -5,32 +5,30 @@ extension RatchetSession {
     static let maximumSerializedSize = 1 << 20
 
     /// The stored form, in UTF-8.
-    public func serialized() -> [UInt8] {
-        var text: [UInt8] = []
-        text.reserveCapacity(1200 + state.skipped.count * 220)
-        text.append(UInt8(ascii: "{"))
-        text.appendHexField("associated_data", associatedData)
-        text.append(UInt8(ascii: ","))
-        text.appendName("peer")
-        appendJSONString(peer, to: &text)
-        text.append(UInt8(ascii: ","))
+    public func serialized() -> SecretBytes {
+        var text = SecretWriter(capacity: 1200 + state.skipped.count * 220)
+        text.append("{\"associated_data\":")
+        text.appendHexText(associatedData)
+        text.append(",\"peer\":")
+        var name: [UInt8] = []
+        appendJSONString(peer, to: &name)
+        text.append(name)
+        text.append(",")
         state.append(to: &text)
         if let alternate {
-            text.append(UInt8(ascii: ","))
-            text.appendName("alternate")
-            text.append(UInt8(ascii: "{"))
+            text.append(",\"alternate\":{")
             alternate.append(to: &text)
-            text.append(UInt8(ascii: "}"))
+            text.append("}")
         }
-        text.append(UInt8(ascii: "}"))
-        return text
+        text.append("}")
+        return text.finish()
     }
 
     /// Reads a stored session, with either spelling of the counters; lengths are checked.
-    public init(serialized bytes: [UInt8]) throws(SessionError) {
+    public init(serialized bytes: UnsafeRawBufferPointer) throws(SessionError) {
         guard bytes.count <= Self.maximumSerializedSize else { throw .damaged("\(bytes.count) bytes") }
         do {
-            let stored = try JSONCoding.decode(StoredSession.self, from: bytes)
+            let stored = try StoredKeys.decode(StoredSession.self, from: bytes)
             self.init(
                 peer: stored.peer, associatedData: stored.associatedData, state: stored.state,
                 alternate: stored.alternate)
@@ -42,68 +40,60 @@ extension RatchetSession {
 
 extension RatchetState {
     /// The members of the state's object, without its braces.
-    func append(to text: inout [UInt8]) {
-        text.appendHexField("chain_key_recv", receivingChain)
-        text.append(UInt8(ascii: ","))
-        text.appendHexField("chain_key_send", sendingChain)
-        text.append(UInt8(ascii: ","))
-        text.appendHexField("dh_remote_public", remote)
-        text.append(UInt8(ascii: ","))
-        text.appendHexField("dh_self_private", selfPair.privateKey)
-        text.append(UInt8(ascii: ","))
-        text.appendHexField("dh_self_public", selfPair.publicKey)
-        text.appendCounter("previous_send_chain_length", previousSent)
-        text.appendCounter("recv_message_number", received)
-        text.append(UInt8(ascii: ","))
-        text.appendHexField("root_key", root)
-        text.appendCounter("send_message_number", sent)
-        text.append(UInt8(ascii: ","))
-        text.appendName("skipped_keys")
-        text.append(UInt8(ascii: "{"))
+    func append(to text: inout SecretWriter) {
+        text.append("\"chain_key_recv\":")
+        text.appendKey(receivingChain)
+        text.append(",\"chain_key_send\":")
+        text.appendKey(sendingChain)
+        text.append(",\"dh_remote_public\":")
+        if let remote { text.appendHexText(remote) } else { text.append("null") }
+        text.append(",\"dh_self_private\":")
+        text.appendKey(selfPair.privateKey)
+        text.append(",\"dh_self_public\":")
+        text.appendHexText(selfPair.publicKey)
+        text.append(",\"previous_send_chain_length\":")
+        text.append(Array("\(previousSent)".utf8))
+        text.append(",\"recv_message_number\":")
+        text.append(Array("\(received)".utf8))
+        text.append(",\"root_key\":")
+        text.appendKey(root)
+        text.append(",\"send_message_number\":")
+        text.append(Array("\(sent)".utf8))
+        text.append(",\"skipped_keys\":{")
         for (index, position) in skipped.order.enumerated() {
-            if index > 0 { text.append(UInt8(ascii: ",")) }
-            text.appendPosition(position)
-            text.append(UInt8(ascii: ":"))
-            text.appendHex(skipped[position] ?? [])
+            if index > 0 { text.append(",") }
+            text.append(position.text)
+            text.append(":")
+            text.appendKey(skipped[position])
         }
-        text.append(UInt8(ascii: "}"))
+        text.append("}")
         guard skipped.count > 1 else { return }
-        text.append(UInt8(ascii: ","))
-        text.appendName("skipped_order")
-        text.append(UInt8(ascii: "["))
+        text.append(",\"skipped_order\":[")
         for (index, position) in skipped.order.enumerated() {
-            if index > 0 { text.append(UInt8(ascii: ",")) }
-            text.appendPosition(position)
+            if index > 0 { text.append(",") }
+            text.append(position.text)
         }
-        text.append(UInt8(ascii: "]"))
+        text.append("]")
     }
 }
 
-extension [UInt8] {
-    fileprivate mutating func appendName(_ name: String) {
-        append(UInt8(ascii: "\""))
-        append(contentsOf: name.utf8)
-        append(contentsOf: "\":".utf8)
+extension SecretWriter {
+    /// Digits in quotes, or null.
+    mutating func appendKey(_ key: SecretBytes?) {
+        guard let key else { return append("null") }
+        append("\"")
+        key.withUnsafeBytes { appendHex($0) }
+        append("\"")
     }
-    fileprivate mutating func appendHex(_ bytes: [UInt8]) {
-        append(UInt8(ascii: "\""))
-        Hex.append(bytes, to: &self)
-        append(UInt8(ascii: "\""))
+
+    fileprivate mutating func appendHexText(_ bytes: [UInt8]) {
+        append("\"")
+        bytes.withUnsafeBytes { appendHex($0) }
+        append("\"")
     }
-    fileprivate mutating func appendHexField(_ name: String, _ bytes: [UInt8]?) {
-        appendName(name)
-        if let bytes { appendHex(bytes) } else { append(contentsOf: "null".utf8) }
-    }
-    fileprivate mutating func appendCounter(_ name: String, _ value: UInt32) {
-        append(UInt8(ascii: ","))
-        appendName(name)
-        append(contentsOf: String(value).utf8)
-    }
-    fileprivate mutating func appendPosition(_ position: SkippedKeys.Position) {
-        append(UInt8(ascii: "\""))
-        Hex.append(position.dh, to: &self)
-        append(UInt8(ascii: ":"))
-        append(contentsOf: String(position.n).utf8)
-        append(UInt8(ascii: "\""))
-    }
+}
+
+extension SkippedKeys.Position {
+    /// In quotes.
+    fileprivate var text: [UInt8] { Array("\"\(Hex.encode(dh)):\(n)\"".utf8) }
 }

@@ -62,7 +62,6 @@ public struct RatchetSession: Sendable, CustomStringConvertible, CustomReflectab
         do throws(SessionError) {
             let plaintext = try next.decrypt(
                 message, associatedData: associatedData, limits: limits, pair: pair)
-            state.wipeKeys(replacedBy: next)
             state = next
             alternate = nil
             return plaintext

@@ -1,23 +1,24 @@
-/// The Double Ratchet itself (AgentMesh wire §4): a value; a caller that works on a copy can throw it away.
+/// The Double Ratchet itself (AgentMesh wire §4): a value; a caller that works on a copy can throw it away. A key is
+/// wiped when no copy holds it any more.
 struct RatchetState: Sendable, Equatable {
     var selfPair: X25519KeyPair
     var remote: [UInt8]?
-    var root: [UInt8]
-    var sendingChain: [UInt8]?
-    var receivingChain: [UInt8]?
+    var root: SecretBytes
+    var sendingChain: SecretBytes?
+    var receivingChain: SecretBytes?
     var sent: UInt32 = 0
     var received: UInt32 = 0
     var previousSent: UInt32 = 0
     var skipped = SkippedKeys()
 
     /// The responder's start: its signed prekey as ratchet pair and no chain.
-    init(responder pair: X25519KeyPair, secret: [UInt8]) {
+    init(responder pair: X25519KeyPair, secret: SecretBytes) {
         selfPair = pair
         root = secret
     }
 
     /// The initiator's start: a first sending step towards the responder's signed prekey.
-    init(initiator pair: X25519KeyPair, secret: [UInt8], remote: [UInt8]) throws(SessionError) {
+    init(initiator pair: X25519KeyPair, secret: SecretBytes, remote: [UInt8]) throws(SessionError) {
         guard let step = RatchetKeys.step(root: secret, pair: pair, remote: remote) else { throw .weakKey }
         selfPair = pair
         self.remote = remote
@@ -26,8 +27,8 @@ struct RatchetState: Sendable, Equatable {
     }
 
     init(
-        selfPair: X25519KeyPair, remote: [UInt8]?, root: [UInt8], sendingChain: [UInt8]?,
-        receivingChain: [UInt8]?,
+        selfPair: X25519KeyPair, remote: [UInt8]?, root: SecretBytes, sendingChain: SecretBytes?,
+        receivingChain: SecretBytes?,
         sent: UInt32, received: UInt32, previousSent: UInt32, skipped: SkippedKeys
     ) {
         self.selfPair = selfPair
@@ -44,27 +45,15 @@ struct RatchetState: Sendable, Equatable {
     mutating func encrypt(
         _ plaintext: [UInt8], associatedData: [UInt8], nonce: [UInt8]
     ) throws(SessionError) -> RatchetMessage {
-        guard var key = sendingChain.map(RatchetKeys.messageKey(of:)),
-            let next = sendingChain.map(RatchetKeys.nextChain(after:))
-        else { throw .notYetReceived }
-        defer { key.wipe() }
+        guard let chain = sendingChain else { throw .notYetReceived }
         guard sent < UInt32.max else { throw .exhausted }
         let header = RatchetMessage.header(dh: selfPair.publicKey, pn: previousSent, n: sent)
-        let box = ChaChaPoly.seal(plaintext, key: key, nonce: nonce, associatedData: associatedData + header)
+        let box = ChaChaPoly.seal(
+            plaintext, key: RatchetKeys.messageKey(of: chain), nonce: nonce, associatedData: associatedData + header)
         let message = RatchetMessage(dh: selfPair.publicKey, pn: previousSent, n: sent, ciphertext: box)
-        sendingChain?.wipe()
-        sendingChain = next
+        sendingChain = RatchetKeys.nextChain(after: chain)
         sent += 1
         return message
-    }
-
-    /// Wipes the keys that `next` no longer has, before it takes this value's place.
-    mutating func wipeKeys(replacedBy next: RatchetState) {
-        if receivingChain != next.receivingChain { receivingChain?.wipe() }
-        guard root != next.root else { return }
-        root.wipe()
-        sendingChain?.wipe()
-        selfPair.wipe()
     }
 
     /// Opens a message. After a throw the value must be thrown away.
@@ -115,8 +104,7 @@ struct RatchetState: Sendable, Equatable {
         guard receivingChain != nil, message.n >= received, message.n < UInt32.max else { throw .forged }
         try skip(until: message.n, limits: limits)
         guard let chain = receivingChain else { throw .forged }
-        var key = RatchetKeys.messageKey(of: chain)
-        defer { key.wipe() }
+        let key = RatchetKeys.messageKey(of: chain)
         guard let plaintext = ChaChaPoly.open(message.ciphertext, key: key, associatedData: data) else {
             throw .forged
         }

@@ -5,31 +5,25 @@ struct SkippedKeys: Sendable, Equatable {
         let n: UInt32
     }
 
-    private(set) var keys: [Position: [UInt8]] = [:]
+    private(set) var keys: [Position: SecretBytes] = [:]
     /// Every key's position, in the order in which they were kept.
     private(set) var order: [Position] = []
 
     var count: Int { order.count }
 
-    subscript(position: Position) -> [UInt8]? { keys[position] }
+    subscript(position: Position) -> SecretBytes? { keys[position] }
 
-    /// Keeps a key; above `limit` the oldest is wiped.
-    mutating func keep(_ key: [UInt8], at position: Position, limit: Int) {
+    /// Keeps a key; above `limit` the oldest goes.
+    mutating func keep(_ key: SecretBytes, at position: Position, limit: Int) {
         if keys.updateValue(key, forKey: position) == nil { order.append(position) }
         if order.count > limit {
-            for position in order.prefix(order.count - limit) { erase(position) }
+            for position in order.prefix(order.count - limit) { keys[position] = nil }
             order.removeFirst(order.count - limit)
         }
     }
 
     mutating func remove(_ position: Position) {
-        guard keys[position] != nil else { return }
-        erase(position)
+        guard keys.removeValue(forKey: position) != nil else { return }
         order.removeAll { $0 == position }
-    }
-
-    private mutating func erase(_ position: Position) {
-        guard var key = keys.removeValue(forKey: position) else { return }
-        key.wipe()
     }
 }

@@ -60,20 +60,23 @@ struct StoredState: Decodable {
         func bad(_ key: CodingKeys) -> DecodingError {
             .dataCorruptedError(forKey: key, in: object, debugDescription: "not as it was stored")
         }
-        func key(_ name: CodingKeys) throws -> [UInt8]? {
+        func key(_ name: CodingKeys) throws -> SecretBytes? {
             guard let text = try object.decodeTextIfPresent(name, limit: 64) else { return nil }
-            guard let bytes = Hex.decode(text), bytes.count == 32 else { throw bad(name) }
-            return bytes
+            guard let key = StoredKeys.find(text, decoder.userInfo) else { throw bad(name) }
+            return key
         }
-        func neededKey(_ name: CodingKeys) throws -> [UInt8] {
-            guard let bytes = try key(name) else { throw bad(name) }
-            return bytes
+        func neededKey(_ name: CodingKeys) throws -> SecretBytes {
+            guard let key = try key(name) else { throw bad(name) }
+            return key
+        }
+        func publicKey(_ name: CodingKeys) throws -> [UInt8]? {
+            try key(name)?.withUnsafeBytes { Array($0) }
         }
         func counter(_ name: CodingKeys, or short: CodingKeys) throws -> UInt32 {
             try object.decode(UInt32.self, forKey: object.contains(name) ? name : short)
         }
         guard let pair = X25519KeyPair(privateKey: try neededKey(.selfPrivate)),
-            try neededKey(.selfPublic) == pair.publicKey
+            try publicKey(.selfPublic) == pair.publicKey
         else { throw bad(.selfPublic) }
 
         let stored = try object.decodeIfPresent([String: String].self, forKey: .skippedKeys) ?? [:]
@@ -83,15 +86,15 @@ struct StoredState: Decodable {
         let order = try object.decodeIfPresent([String].self, forKey: .skippedOrder) ?? stored.keys.sorted()
         var skipped = SkippedKeys()
         for text in order {
-            guard let position = SkippedKeys.Position(text: text), let hex = stored[text],
-                let messageKey = Hex.decode(hex), messageKey.count == 32
+            guard let position = SkippedKeys.Position(text: text), let number = stored[text],
+                let messageKey = StoredKeys.find(number, decoder.userInfo)
             else { throw bad(.skippedKeys) }
             skipped.keep(messageKey, at: position, limit: RatchetSession.maximumKept)
         }
         guard skipped.count == stored.count else { throw bad(.skippedOrder) }
 
         state = RatchetState(
-            selfPair: pair, remote: try key(.remotePublic), root: try neededKey(.root),
+            selfPair: pair, remote: try publicKey(.remotePublic), root: try neededKey(.root),
             sendingChain: try key(.sendingChain), receivingChain: try key(.receivingChain),
             sent: try counter(.sent, or: .sentShort), received: try counter(.received, or: .receivedShort),
             previousSent: try counter(.previousSent, or: .previousSentShort), skipped: skipped)

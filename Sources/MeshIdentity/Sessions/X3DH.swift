@@ -19,14 +19,12 @@ public enum X3DH {
     ) throws(SessionError) -> (RatchetSession, Establishment) {
         guard let peer = try? DID(parsing: to) else { throw .otherIdentity }
         try bundle.verify(for: peer)
-        var own = identity.x25519()
-        defer { own.wipe() }
-        var secret = try sharedSecret(
+        let own = identity.x25519()
+        let secret = try sharedSecret(
             [
                 (own, bundle.signedPreKey.publicKey), (ephemeral, bundle.identityKey),
                 (ephemeral, bundle.signedPreKey.publicKey),
             ] + (bundle.oneTimePreKey.map { [(ephemeral, $0.publicKey)] } ?? []))
-        defer { secret.wipe() }
         let data = associatedData(from: from, to: to, initiator: own.publicKey, responder: bundle.identityKey)
         let state = try RatchetState(
             initiator: ratchet, secret: secret, remote: bundle.signedPreKey.publicKey)
@@ -57,8 +55,7 @@ public enum X3DH {
             guard let pair = prekeys.oneTimePair(id: id) else { throw .unknownOneTimePrekey(id) }
             oneTime = pair
         }
-        var pair = identity.x25519()
-        defer { pair.wipe() }
+        let pair = identity.x25519()
         let data = associatedData(from: from, to: to, initiator: establishment.ik, responder: pair.publicKey)
         var states: [RatchetState] = []
         for signed in prekeys.signedPairs {
@@ -77,18 +74,14 @@ public enum X3DH {
     }
 
     /// HKDF over 32 bytes of 0xFF and the Diffie-Hellman outputs (AgentMesh wire §2).
-    static func sharedSecret(_ agreements: [(X25519KeyPair, [UInt8])]) throws(SessionError) -> [UInt8] {
-        var material = [UInt8](repeating: 0xFF, count: 32)
-        material.reserveCapacity(32 * 5)
-        defer { material.wipe() }
+    static func sharedSecret(_ agreements: [(X25519KeyPair, [UInt8])]) throws(SessionError) -> SecretBytes {
+        var material = SecretWriter(capacity: 32 * 5)
+        material.append([UInt8](repeating: 0xFF, count: 32))
         for (pair, remote) in agreements {
-            guard var output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else {
-                throw .weakKey
-            }
-            material += output
-            output.wipe()
+            guard let output = X25519.agree(privateKey: pair.privateKey, publicKey: remote) else { throw .weakKey }
+            material.append(output)
         }
-        return HKDF.derive(
-            salt: [UInt8](repeating: 0, count: 32), key: material, label: "AgentMesh_X3DH_v1", count: 32)
+        let salt = SecretBytes(pooled: 32) { $0.initialize(repeating: 0, count: 32) }
+        return HKDF.derive(salt: salt, key: material.finish(), label: "AgentMesh_X3DH_v1", count: 32)
     }
 }

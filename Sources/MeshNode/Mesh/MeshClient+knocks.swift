@@ -108,7 +108,7 @@ extension MeshClient {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             state.withLock { state in
                 do {
-                    var changes: [(name: String, bytes: [UInt8])] = []
+                    var changes: [(name: String, bytes: SecretBytes)] = []
                     if let establishment = frame.establishment {
                         let ratchet = try X3DH.respond(
                             identity: identity, prekeys: &state.prekeys, establishment: establishment,

@@ -73,7 +73,7 @@ extension MeshClient {
 
     /// Opens a message inside the lock that made the call; false when no session opens it.
     func tryOpen(_ message: MessageFrame, from sender: DID, _ state: inout State) -> Bool {
-        var changes: [(name: String, bytes: [UInt8])] = []
+        var changes: [(name: String, bytes: SecretBytes)] = []
         var remember = [message.id]
         let opened: PeerSession.Opened
         if var session = state.sessions[sender], let found = session.decrypt(message.message) {

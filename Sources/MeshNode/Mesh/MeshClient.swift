@@ -92,7 +92,7 @@ public final class MeshClient: Sendable {
         self.onChange = onChange
         var state = State(prekeys: try await Self.loadPrekeys(store, identity))
         for (name, bytes) in try await store.secrets(startingWith: "session:") {
-            guard let session = bytes.flatMap(PeerSession.init(serialized:)),
+            guard let session = bytes?.withUnsafeBytes({ PeerSession(serialized: $0) }),
                 PeerSession.secretName(session.peer.did) == name
             else {
                 logger.warn("a stored session is unreadable and was left out", ["session": name])
@@ -104,7 +104,9 @@ public final class MeshClient: Sendable {
     }
 
     private static func loadPrekeys(_ store: NodeStore, _ identity: Identity) async throws -> PrekeyStore {
-        if let bytes = try await store.secret(prekeysName) { return try PrekeyStore(serialized: bytes) }
+        if let bytes = try await store.secret(prekeysName) { 
+            return try bytes.withUnsafeBytes { (stored) throws(SessionError) in try PrekeyStore(serialized: stored) }
+        }
         let prekeys = PrekeyStore.make(identity: identity, now: Date())
         try await store.putSecret(prekeys.serialized(), name: prekeysName)
         return prekeys

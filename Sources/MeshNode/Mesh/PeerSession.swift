@@ -88,14 +88,19 @@ extension PeerSession {
     static func secretName(_ peer: DID) -> String { "session:\(peer.canonical)" }
 
     /// What is sealed.
-    func serialized() -> [UInt8] {
-        var bytes = [Stored.version] + peer.key.bytes
+    func serialized() -> SecretBytes {
         let parts = (current.map { [(Stored.current, $0)] } ?? []) + candidates.map { (Stored.candidate, $0) }
-        for (role, session) in parts { bytes += [role] + session.serialized() }
-        return bytes
+        var bytes = SecretWriter(capacity: 64 + parts.count * 1400)
+        bytes.append(Stored.version)
+        bytes.append(peer.key.bytes)
+        for (role, session) in parts {
+            bytes.append(role)
+            session.serialize(to: &bytes)
+        }
+        return bytes.finish()
     }
 
-    init?(serialized bytes: [UInt8]) {
+    init?(serialized bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= 33, bytes[0] == Stored.version, let key = try? PublicKey(bytes: Array(bytes[1..<33]))
         else { return nil }
         self.init(peer: PeerIdentity(key: key))

@@ -35,19 +35,19 @@ struct TermedSession: Sendable {
 
 // The stored form: the terms as JSON, then the ratchet, each after its length (u32 big-endian).
 extension TermedSession {
-    func serialized() -> [UInt8] {
-        var bytes: [UInt8] = []
-        for part in [terms.map { PeerJSON.encode($0) } ?? [], ratchet.serialized()] {
-            for shift in [24, 16, 8, 0] { bytes.append(UInt8(truncatingIfNeeded: part.count >> shift)) }
-            bytes += part
-        }
-        return bytes
+    func serialize(to output: inout SecretWriter) {
+        let terms = terms.map { PeerJSON.encode($0) } ?? []
+        Self.append(length: terms.count, to: &output)
+        output.append(terms)
+        let stored = ratchet.serialized()
+        Self.append(length: stored.count, to: &output)
+        output.append(stored)
     }
 
     /// Takes one off the front; nil when there is none.
-    init?(from bytes: inout ArraySlice<UInt8>) {
+    init?(from bytes: inout Slice<UnsafeRawBufferPointer>) {
         guard let terms = Self.takePart(&bytes), let stored = Self.takePart(&bytes),
-            let ratchet = try? RatchetSession(serialized: Array(stored))
+            let ratchet = try? RatchetSession(serialized: stored)
         else { return nil }
         self.ratchet = ratchet
         if !terms.isEmpty {
@@ -56,12 +56,16 @@ extension TermedSession {
         }
     }
 
-    private static func takePart(_ bytes: inout ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
+    private static func append(length: Int, to output: inout SecretWriter) {
+        for shift in [24, 16, 8, 0] { output.append(UInt8(truncatingIfNeeded: length >> shift)) }
+    }
+
+    private static func takePart(_ bytes: inout Slice<UnsafeRawBufferPointer>) -> UnsafeRawBufferPointer? {
         guard bytes.count >= 4 else { return nil }
         let count = bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
         let rest = bytes.dropFirst(4)
         guard rest.count >= count else { return nil }
         bytes = rest.dropFirst(count)
-        return rest.prefix(count)
+        return UnsafeRawBufferPointer(rebasing: rest.prefix(count))
     }
 }

@@ -1,3 +1,4 @@
+import MeshIdentity
 import Sandboxes
 
 // What an agent knows that its peer keeps for it: sealed in the node's store, files in memory for the agent.
@@ -11,7 +12,7 @@ extension SandboxService {
     /// Names and values of an agent's credentials.
     func credentials(of name: String) async throws -> [String: WireBytes] {
         guard let bytes = try await store.secret(Self.credentialsName(name)) else { return [:] }
-        guard let stored = PeerJSON.decode([String: WireBytes].self, from: bytes) else {
+        guard let stored = PeerJSON.decode([String: WireBytes].self, from: bytes.withUnsafeBytes { Array($0) }) else {
             throw OperationFailure(.failed, "the credentials of \(name) cannot be read")
         }
         return stored
@@ -27,7 +28,7 @@ extension SandboxService {
                     + "\(Self.maximumCredentialBytes) bytes each")
         }
         guard !credentials.isEmpty else { return try await store.removeSecret(Self.credentialsName(name)) }
-        try await store.putSecret(PeerJSON.encode(credentials), name: Self.credentialsName(name))
+        try await store.putSecret(SecretBytes(copying: PeerJSON.encode(credentials)), name: Self.credentialsName(name))
     }
 
     /// Makes the files that the agent reads; before each start, because they do not survive the host's restart.

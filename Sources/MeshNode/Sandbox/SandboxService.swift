@@ -144,7 +144,7 @@ public actor SandboxService {
             spec: spec, lineage: agent.did, agent: agent.did, epoch: 1, home: me, homeName: peerName,
             formerHomes: [], createdAt: Date())
         let token = Hex.encode(RandomBytes.make(16))
-        try await keepSecrets(of: name, seed: agent.withSeed { [UInt8]($0) }, token: token)
+        try await keepSecrets(of: name, seed: agent.seed, token: token)
         try await registry.register(agent, capabilities: ["kars-agent"], metadata: ["display_name": name])
         try await registry.setHome(
             of: agent.did, .make(agent: agent.did, epoch: 1, home: me.did, signer: agent, now: Date()))
@@ -201,7 +201,7 @@ public actor SandboxService {
             try await driver.stop(name, grace: Self.stopGrace)
             try await driver.remove(name)
             if isHome, let seed = try await store.secret(Self.seedName(name)) {
-                let agent = try Identity(seed: SecretBytes(copying: seed))
+                let agent = try Identity(seed: seed)
                 do { try await registry.unregister(agent) } catch {
                     logger.warn("the registry still lists a destroyed agent", ["agent": record.agent])
                 }
@@ -262,21 +262,21 @@ public actor SandboxService {
         guard let seed = try await store.secret(Self.seedName(name)) else {
             throw OperationFailure(.failed, "the key of \(name) is not here")
         }
-        return try Identity(seed: SecretBytes(copying: seed))
+        return try Identity(seed: seed)
     }
 
     public func token(of name: String) async throws -> String {
         guard let bytes = try await store.secret(Self.tokenName(name)) else {
             throw OperationFailure(.failed, "the gateway token of \(name) is not here")
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Stores an agent's key and gateway token, and writes the token's file for clients.
-    public func keepSecrets(of name: String, seed: [UInt8], token: String) async throws {
+    public func keepSecrets(of name: String, seed: SecretBytes, token: String) async throws {
         // They share a commit.
         async let key: Void = store.putSecret(seed, name: Self.seedName(name))
-        async let word: Void = store.putSecret(Array(token.utf8), name: Self.tokenName(name))
+        async let word: Void = store.putSecret(SecretBytes(copying: Array(token.utf8)), name: Self.tokenName(name))
         _ = try await (key, word)
         try AtomicFile.write(Array((token + "\n").utf8), to: tokenFile(name))
     }

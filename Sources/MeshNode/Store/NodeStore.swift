@@ -20,12 +20,20 @@ public final class NodeStore: Sendable {
 
     /// Seals bytes for the row of that name.
     func seal(_ bytes: [UInt8], as name: String) throws -> [UInt8] {
-        try sealer.seal(bytes, associatedData: Array("kars-node:\(name)".utf8))
+        try bytes.withUnsafeBytes { try seal($0, as: name) }
+    }
+
+    private func seal(_ bytes: UnsafeRawBufferPointer, as name: String) throws -> [UInt8] {
+        try sealer.seal(bytes, associatedData: Array("kars-node:\(name)".utf8)).encoded()
     }
 
     /// Opens what ``seal(_:as:)`` made.
     func open(_ sealed: [UInt8], as name: String) throws -> [UInt8] {
-        try sealer.open(sealed, associatedData: Array("kars-node:\(name)".utf8))
+        try openSecret(sealed, as: name).withUnsafeBytes { Array($0) }
+    }
+
+    private func openSecret(_ sealed: [UInt8], as name: String) throws -> SecretBytes {
+        try sealer.open(SealedBox(encoded: sealed), associatedData: Array("kars-node:\(name)".utf8))
     }
 
     private static let migrations = [
@@ -57,12 +65,14 @@ extension NodeStore {
     ///
     /// - Parameter remember: ids of what was received, stored in the same step.
     func submitSecrets(
-        _ secrets: [(name: String, bytes: [UInt8])], remember: [String] = [],
+        _ secrets: [(name: String, bytes: SecretBytes)], remember: [String] = [],
         completion: @escaping @Sendable (Result<Void, any Error>) -> Void
     ) {
         let now = Int(Date().timeIntervalSince1970)
         do {
-            let boxes = try secrets.map { ($0.name, try seal($0.bytes, as: $0.name)) }
+            let boxes = try secrets.map { secret in
+                (secret.name, try secret.bytes.withUnsafeBytes { try seal($0, as: secret.name) })
+            }
             database.submit({ connection in
                 for (name, box) in boxes {
                     try connection.execute(
@@ -85,17 +95,17 @@ extension NodeStore {
     }
 
     /// Stores a secret durably.
-    public func putSecret(_ bytes: [UInt8], name: String) async throws {
+    public func putSecret(_ bytes: SecretBytes, name: String) async throws {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             submitSecrets([(name, bytes)]) { continuation.resume(with: $0) }
         }
     }
 
-    public func secret(_ name: String) async throws -> [UInt8]? {
+    public func secret(_ name: String) async throws -> SecretBytes? {
         let box = try await database.read {
             try $0.first("SELECT box FROM secret WHERE name = ?", .text(name)) { $0.blob(0) }
         }
-        return try box.map { try open($0, as: name) }
+        return try box.map { try openSecret($0, as: name) }
     }
 
     public func removeSecret(_ name: String) async throws {
@@ -103,14 +113,14 @@ extension NodeStore {
     }
 
     /// All secrets whose name starts so, opened; nil for those that do not open.
-    func secrets(startingWith prefix: String) async throws -> [(name: String, bytes: [UInt8]?)] {
+    func secrets(startingWith prefix: String) async throws -> [(name: String, bytes: SecretBytes?)] {
         let rows = try await database.read {
             try $0.query(
                 "SELECT name, box FROM secret WHERE substr(name, 1, ?1) = ?2",
                 SQLValue(prefix.unicodeScalars.count), .text(prefix)
             ) { ($0.text(0), $0.blob(1)) }
         }
-        return rows.map { ($0.0, try? open($0.1, as: $0.0)) }
+        return rows.map { ($0.0, try? openSecret($0.1, as: $0.0)) }
     }
 }
 

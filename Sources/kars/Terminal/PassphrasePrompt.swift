@@ -22,7 +22,7 @@ enum PassphrasePrompt {
         while true {
             let first = try SecretPrompt.required("New passphrase")
             let second = try SecretPrompt.required("The same again")
-            if first.constantTimeEquals(second) { return first }
+            if first == second { return first }
             Console.complain("The two differ; try again.")
         }
     }

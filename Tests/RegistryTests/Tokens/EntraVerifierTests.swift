@@ -81,7 +81,7 @@ struct EntraVerifierTests {
         let header = TokenSigner.part(["alg": "HS256", "kid": signer.id])
         let signed = header + "." + TokenSigner.part(claims)
         let modulus = Array((signer.published()["n"] as? String ?? "").utf8)
-        let code = HMACSHA256.authenticate(Array(signed.utf8), key: SHA256Digest.hash(modulus))
+        let code = HMACSHA256.authenticate(Array(signed.utf8), key: SecretBytes(copying: SHA256Digest.hash(modulus))).withUnsafeBytes { Array($0) }
         #expect(await outcome(of: signed + "." + Base64.encodeURL(code)) == .algorithm)
         let unsigned = TokenSigner.part(["alg": "none", "kid": signer.id]) + "." + TokenSigner.part(claims) + "."
         #expect(await outcome(of: unsigned) == .algorithm)
