@@ -69,6 +69,8 @@ import Transport
         var random = SeededRandom(seed: 41)
         var accepted = 0
         for round in 0..<Self.rounds {
+            // It hands an address ten prekeys of one agent, and counts anew.
+            if round % 8 == 7 { try await mesh.restartRegistry() }
             let bundle = try await registry.prekeyBundle(of: did)
             var strangers: [Stranger] = []
             for _ in 0..<3 { strangers.append(try await Stranger(mesh)) }

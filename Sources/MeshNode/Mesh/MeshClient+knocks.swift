@@ -133,20 +133,21 @@ extension MeshClient {
                 }
             }
         }
-        acknowledge([frame.id])
+        // The answer first: a peer that ends between the two is asked again by the relay.
         transmit(
             KnockAcceptFrame(
                 from: identity.did.text, to: peer.did.text, knockID: frame.id, conditions: conditions, now: Date()
             ).encode())
+        acknowledge([frame.id])
         logger.info("session accepted", ["peer": peer.did])
         Task { await refillPrekeysIfLow() }
     }
 
     private func refuse(_ frame: KnockFrame, _ peerDID: DID, _ reason: String) {
-        acknowledge([frame.id])
         transmit(
             KnockRejectFrame(
                 from: identity.did.text, to: peerDID.text, knockID: frame.id, reason: reason, now: Date()
             ).encode())
+        acknowledge([frame.id])
     }
 }
