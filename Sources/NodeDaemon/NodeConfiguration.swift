@@ -31,6 +31,8 @@ public struct NodeConfiguration: Sendable {
     public var pairingToken: String?
     /// Least trust of a peer that is not paired yet, 0 to 1000: its reputation in the registry times 1000.
     public var trustThreshold = 0.0
+    /// Whether every KNOCK must be signed whole, not only that of a paired peer.
+    public var requiresSignedKnocks = false
     /// Asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.
     public var askPassphrase: KeySealers.AskPassphrase?
     /// The `kars` that runs inside sandboxes.

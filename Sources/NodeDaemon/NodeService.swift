@@ -101,7 +101,8 @@ public final class NodeService: Sendable {
                 let isPaired = await pairings.active(with: knock.peer) != nil
                 if !isPaired, await !pairings.hasPendingToken() { return .reject(reason: "policy_denied") }
                 var rules = KnockRules(
-                    trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities))
+                    trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities),
+                    requiresBinding: configuration.requiresSignedKnocks)
                 if isPaired {
                     // The pairing is the trust, and a paired peer's node signs its KNOCKs whole.
                     rules.trustThreshold = 0

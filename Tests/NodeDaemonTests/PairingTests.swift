@@ -1,8 +1,10 @@
 import Foundation
 import MeshIdentity
-import MeshNode
 import TestSupport
 import Testing
+import Transport
+
+@testable import MeshNode
 
 /// The ceremony between two real nodes, over relay and registry.
 struct PairingTests {
@@ -120,6 +122,30 @@ struct PairingTests {
         #expect(try await local.client.call(ListPairings()).map(\.phase) == [.active])
         #expect(try await cloud.client.call(ListPairings()).map(\.peerName) == ["local"])
         for node in [local, cloud] { await node.stop() }
+        await mesh.stop()
+    }
+
+    @Test func aNodeThatWantsSignedKnocksHearsNoOthers() async throws {
+        let mesh = try await ProcessMesh()
+        for (arguments, isHeard) in [([], true), (["--require-signed-knocks"], false)] {
+            let node = try await NodeProcess("node-\(isHeard)", mesh, arguments: arguments)
+            try await Stranger.letIn(to: node)
+            let did = try DID(parsing: try await node.client.call(PeerStatus()).did)
+            let registry = RegistryClient(
+                url: try ServiceURL(parsing: mesh.registryURL), tls: ClientTLS(), loop: mesh.loop)
+            let (published, ours) = (try await Stranger(mesh), try await Stranger(mesh))
+            try published.knock(did, with: try await registry.prekeyBundle(of: did)) {
+                ($0.signature, $0.publicKey, $0.binding) = (nil, nil, nil)
+            }
+            try ours.knock(did, with: try await registry.prekeyBundle(of: did))
+            try await waitUntil("both are answered") {
+                [published, ours].allSatisfy { $0.isAccepted || $0.isRejected }
+            }
+            #expect(ours.isAccepted)
+            #expect(published.rejection == (isHeard ? nil : "signature_required"))
+            for stranger in [published, ours] { stranger.stop() }
+            await node.stop()
+        }
         await mesh.stop()
     }
 

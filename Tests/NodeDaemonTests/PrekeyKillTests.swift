@@ -1,6 +1,4 @@
 import Foundation
-import Observability
-import Synchronization
 import TestSupport
 import Testing
 import Transport
@@ -12,58 +10,10 @@ import Transport
 @Suite(.timeLimit(.minutes(5))) struct PrekeyKillTests {
     private static let rounds = TortureTests.isFull ? 50 : 6
 
-    /// A peer that KNOCKs with a prekey of its choice, and what it was told.
-    private final class Stranger: Sendable {
-        let identity = Identity.generate()
-        private let link: RelayLink
-        private let answers: Answers
-
-        private final class Answers: Sendable { let frames = Mutex<[IncomingFrame]>([]) }
-
-        init(_ mesh: ProcessMesh) async throws {
-            let answers = Answers()
-            self.answers = answers
-            link = RelayLink(
-                url: try ServiceURL(parsing: mesh.relayURL), tls: ClientTLS(), loop: mesh.loop, identity: identity,
-                token: nil, maximumMessageBytes: 1 << 20, logger: .silent,
-                onFrame: { bytes in
-                    guard let frame = try? IncomingFrame.decode(bytes) else { return }
-                    answers.frames.withLock { $0.append(frame) }
-                }, onChange: { _ in })
-            try await RegistryClient(
-                url: ServiceURL(parsing: mesh.registryURL), tls: ClientTLS(), loop: mesh.loop
-            ).register(identity, capabilities: [], metadata: [:])
-            link.start()
-            try await waitUntil("a stranger is connected") { self.link.isConnected }
-        }
-
-        func knock(_ did: DID, with bundle: PrekeyBundle) throws {
-            let (_, establishment) = try X3DH.initiate(
-                identity: identity, bundle: bundle, from: identity.did.text, to: did.text)
-            #expect(establishment.otk != nil)
-            let frame = KnockFrame.make(
-                identity: identity, to: did.text, intent: MeshClient.intent, establishment: establishment, now: Date())
-            #expect(link.send(frame.encode()))
-        }
-
-        var isAccepted: Bool {
-            answers.frames.withLock { $0.contains { if case .knockAccept = $0 { true } else { false } } }
-        }
-        var isRejected: Bool {
-            answers.frames.withLock { $0.contains { if case .knockReject = $0 { true } else { false } } }
-        }
-
-        func stop() { link.stop() }
-    }
-
     @Test func noOneTimePrekeyStartsTwoSessionsHoweverOftenTheNodeIsKilled() async throws {
         let mesh = try await ProcessMesh()
         let node = try await NodeProcess("node", mesh)
-        // While a token waits, strangers may KNOCK.
-        _ = try await node.client.call(
-            GeneratePairing(
-                pairingName: "laptop", lifetime: 3600, tokenBudget: 0, slots: 1, capabilities: [.handoff],
-                relayURL: nil, registryURL: nil))
+        try await Stranger.letIn(to: node)
         let did = try DID(parsing: try await node.client.call(PeerStatus()).did)
         let registry = RegistryClient(url: try ServiceURL(parsing: mesh.registryURL), tls: ClientTLS(), loop: mesh.loop)
         var random = SeededRandom(seed: 41)

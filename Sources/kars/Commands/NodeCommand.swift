@@ -41,6 +41,10 @@ extension Command {
                 "trust-threshold", "score", kind: .integer(0...1000),
                 help: "Least trust of a peer that wants to pair: its reputation in the registry times 1000",
                 defaultValue: "0", environment: ServiceOptions.variable("node", "trust-threshold")),
+            .flag(
+                "require-signed-knocks",
+                help: "Refuse KNOCKs that their sender did not sign whole, as published clients do not",
+                environment: ServiceOptions.variable("node", "require-signed-knocks")),
             .value(
                 "driver", "driver", help: "What runs the sandboxes", defaultValue: "embedded",
                 environment: ServiceOptions.variable("node", "driver"), allowed: ["embedded"]),
@@ -74,6 +78,7 @@ extension Command {
         configuration.relayToken = try SecretFile.read("relay-token-file", invocation)
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
         configuration.trustThreshold = Double(try invocation.integer("trust-threshold") ?? 0)
+        configuration.requiresSignedKnocks = invocation.flag("require-signed-knocks")
         if PassphrasePrompt.isPossible {
             configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }
         }
