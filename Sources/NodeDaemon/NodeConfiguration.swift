@@ -33,6 +33,8 @@ public struct NodeConfiguration: Sendable {
     public var trustThreshold = 0.0
     /// Whether every KNOCK must be signed whole, not only that of a paired peer.
     public var requiresSignedKnocks = false
+    /// What runs the sandboxes; nil for what is there.
+    public var driver: DriverKind?
     /// Asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.
     public var askPassphrase: KeySealers.AskPassphrase?
     /// The `kars` that runs inside sandboxes.

@@ -118,9 +118,10 @@ public final class NodeService: Sendable {
         calls.attach(client)
         gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
         gate.carryStreams(over: calls)
-        let driver = try EmbeddedDriver(
-            root: configuration.dataFolder + "/sandboxes", karsExecutable: configuration.karsExecutable,
-            loop: loop, logger: logger)
+        let driver = try await DriverChoice(
+            wanted: configuration.driver, root: configuration.dataFolder + "/sandboxes",
+            karsExecutable: configuration.karsExecutable, environment: environment, loop: loop, logger: logger
+        ).make()
         sandboxes = SandboxService(
             driver: driver, identity: identity, peerName: configuration.name, store: store, registry: registry,
             door: gate, folder: configuration.dataFolder, logger: logger, metrics: metrics,

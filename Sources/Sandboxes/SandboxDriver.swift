@@ -9,6 +9,9 @@ public protocol SandboxDriver: Sendable {
 
     /// Makes the folders; the workspace may then be filled before ``start(_:)``.
     func create(_ spec: SandboxSpec) async throws(SandboxError)
+    /// Gives a folder that will be a workspace to whoever the agent is on this host: what is restored into it is then
+    /// theirs too.
+    func own(_ folder: String) throws(SandboxError)
     /// Makes everything ready but the agent, so that ``start(_:)`` takes little time; an agent that knows standby
     /// (``SandboxSpec/knowsStandby``) may be loaded already and wait. The workspace may still change inside its
     /// folder, which must stay the same one. ``stop(_:grace:)`` gives it up, and so does the

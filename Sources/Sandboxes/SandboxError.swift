@@ -10,6 +10,8 @@ public enum SandboxError: Error, Sendable, CustomStringConvertible {
     case busy(name: String)
     /// Bubblewrap is not installed or may not make namespaces.
     case unavailable(reason: String)
+    /// The container engine does not answer or refuses.
+    case engine(reason: String)
     /// Bubblewrap or the init inside ended before the agent ran; `reason` is what it said.
     case cannotStart(name: String, reason: String)
     /// The processes did not come to rest in time.
@@ -26,6 +28,7 @@ public enum SandboxError: Error, Sendable, CustomStringConvertible {
         case .wrongState(let name, let needed): "the sandbox \(name) is not \(needed)"
         case .busy(let name): "another operation on the sandbox \(name) is under way"
         case .unavailable(let reason): "the embedded sandbox is not available: \(reason)"
+        case .engine(let reason): "the container engine: \(reason)"
         case .cannotStart(let name, let reason): "the sandbox \(name) did not start: \(reason)"
         case .cannotFreeze(let name): "the processes of the sandbox \(name) did not come to rest"
         case .notReady(let name): "the agent in the sandbox \(name) did not answer in time"

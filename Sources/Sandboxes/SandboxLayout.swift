@@ -16,10 +16,41 @@ public enum SandboxLayout {
     public static let credentials = "/run/secrets"
 
     static let run = "/run/kars"
+    /// Where the init of a container meets its node.
+    static let control = run + "/" + controlName
+    static let controlName = "control.sock"
     static let socketName = "gateway.sock"
     static let user = "sandbox"
     static let userID = 1000
     static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+}
+
+extension SandboxLayout {
+    /// The variables an agent is started with (runtime contract v1).
+    static func environment(of spec: SandboxSpec) -> [String: String] {
+        let variables = [
+            "HOME": home, "USER": user, "PATH": path, "LANG": "C.UTF-8", "TMPDIR": "/tmp",
+            "SANDBOX_NAME": spec.name, "KARS_AGENT_NAME": spec.name, "KARS_RUNTIME_KIND": spec.runtimeKind,
+            "KARS_RUNTIME_CONTRACT_VERSION": "v1", "KARS_MESH_PROVIDER": "agt", "KARS_CREDENTIALS": credentials,
+        ]
+        return variables.merging(spec.environment) { $1 }
+    }
+
+    /// The files made for a sandbox's `/etc`.
+    ///
+    /// - Parameter owner: who the agent is inside.
+    static func settings(for spec: SandboxSpec, owner: SandboxOwner = agent) -> [String: String] {
+        [
+            "passwd": "\(user):x:\(owner.user):\(owner.group):\(user):\(home):/bin/sh\n"
+                + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
+            "group": "\(user):x:\(owner.group):\nnogroup:x:65534:\n",
+            "hosts": "127.0.0.1 localhost\n127.0.1.1 \(spec.name)\n::1 localhost\n",
+            "hostname": "\(spec.name)\n",
+            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+        ]
+    }
+
+    static let agent = SandboxOwner(user: UInt32(userID), group: UInt32(userID))
 }
 
 /// Paths of one sandbox on the host. Nothing but `workspace` and `run` is visible inside.
@@ -34,6 +65,9 @@ public struct SandboxFolders: Sendable, Equatable {
     var agentLog: String { logs + "/agent.log" }
     var rotatedAgentLog: String { logs + "/agent.log.1" }
     var initLog: String { logs + "/sandbox.log" }
+    /// What is left of the engine's container after a restart of the node.
+    var container: String { root + "/container.json" }
+    var control: String { run + "/" + SandboxLayout.controlName }
     var etc: String { root + "/etc" }
     var spec: String { root + "/sandbox.json" }
     var record: String { root + "/run.json" }

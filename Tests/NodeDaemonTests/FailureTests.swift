@@ -7,10 +7,13 @@ import Testing
 /// What is left when processes are killed and disks are full, with real processes.
 @Suite(.enabled(if: SandboxSupport.isThere), .serialized)
 struct FailureTests {
-    static func paired(cloudWrapper: [String] = []) async throws -> (ProcessMesh, NodeProcess, NodeProcess) {
+    static func paired(
+        cloudWrapper: [String] = [], localEnvironment: [String: String] = NodeProcess.embedded,
+        cloudEnvironment: [String: String] = NodeProcess.embedded
+    ) async throws -> (ProcessMesh, NodeProcess, NodeProcess) {
         let mesh = try await ProcessMesh()
-        let local = try await NodeProcess("local", mesh)
-        let cloud = try await NodeProcess("cloud", mesh, wrapper: cloudWrapper)
+        let local = try await NodeProcess("local", mesh, environment: localEnvironment)
+        let cloud = try await NodeProcess("cloud", mesh, wrapper: cloudWrapper, environment: cloudEnvironment)
         let token = try await cloud.client.call(
             GeneratePairing(
                 pairingName: nil, lifetime: 600, tokenBudget: 1000, slots: 1, capabilities: [.handoff],

@@ -68,9 +68,10 @@ final class PeerFixture: Sendable {
     init(_ name: String, mesh: MeshFixture) async throws {
         self.name = name
         home = mesh.folder.file(name)
-        let configuration = NodeConfiguration(
+        var configuration = NodeConfiguration(
             name: name, homeFolder: home, dataFolder: home + "/node", relay: mesh.relayURL,
             registry: mesh.registryURL, gateway: .tcp(host: "127.0.0.1", port: 0), karsExecutable: MeshFixture.kars)
+        configuration.driver = .embedded
         let health = Health(metrics: Metrics())
         node = try await NodeService(
             configuration: configuration,

@@ -66,31 +66,37 @@ final class NodeProcess {
     private(set) var gateway = ""
     /// Words before `kars`, such as those that give the node a small disk.
     private let wrapper: [String]
+    static let embedded = ["KARS_NODE_DRIVER": "embedded"]
+
+    /// What runs its sandboxes, and further variables.
+    private let environment: [String: String]
     /// Further words of `kars node`.
     private let arguments: [String]
 
     init(
-        _ name: String, _ mesh: ProcessMesh, wrapper: [String] = [], arguments: [String] = []
+        _ name: String, _ mesh: ProcessMesh, wrapper: [String] = [], arguments: [String] = [],
+        environment: [String: String] = NodeProcess.embedded
     ) async throws {
         self.name = name
         self.mesh = mesh
         self.wrapper = wrapper
         self.arguments = arguments
+        self.environment = environment
         home = mesh.folder.file(name)
         client = NodeClient(socketPath: home + "/node.sock", loop: mesh.loop)
-        process = try Self.launch(name, home, mesh, wrapper, arguments, gateway: "127.0.0.1:0")
+        process = try Self.launch(name, home, mesh, wrapper, arguments, environment, gateway: "127.0.0.1:0")
         try await ready()
     }
 
     private static func launch(
         _ name: String, _ home: String, _ mesh: ProcessMesh, _ wrapper: [String], _ arguments: [String],
-        gateway: String
+        _ environment: [String: String], gateway: String
     ) throws -> ChildProcess {
         let words = wrapper + [
             MeshFixture.kars, "node", "--name", name, "--relay", mesh.relayURL, "--registry", mesh.registryURL,
             "--gateway", gateway, "--socket", home + "/node.sock",
         ] + arguments
-        return try ChildProcess(words[0], Array(words.dropFirst()), environment: ["KARS_HOME": home])
+        return try ChildProcess(words[0], Array(words.dropFirst()), environment: environment.merging(["KARS_HOME": home]) { $1 })
     }
 
     private func ready() async throws {
@@ -111,7 +117,9 @@ final class NodeProcess {
     }
 
     /// Starts the process again and does not wait for it.
-    func launchAgain() throws { process = try Self.launch(name, home, mesh, wrapper, arguments, gateway: gateway) }
+    func launchAgain() throws {
+        process = try Self.launch(name, home, mesh, wrapper, arguments, environment, gateway: gateway)
+    }
 
     func stop() async {
         for sandbox in (try? await client.call(ListSandboxes())) ?? [] where sandbox.status != "offloaded" {

@@ -70,7 +70,7 @@ func aNameThatIsNoHostNameIsRefused(_ name: String) {
     }
 }
 
-@Test func onlyLibrariesOutsideTheSystemAreBound() {
+@Test func whatAnExecutableNeedsIsReadFromItsLoader() {
     let output = """
         \tlinux-vdso.so.1 (0x00007ffc)
         \tlibswiftCore.so => /opt/swift/usr/lib/swift/linux/libswiftCore.so (0x00007f1)
@@ -79,7 +79,15 @@ func aNameThatIsNoHostNameIsRefused(_ name: String) {
         \tlibgone.so => not found
         \t/lib64/ld-linux-x86-64.so.2 (0x00007f4)
         """
-    #expect(HostLayout.libraries(parsing: output) == ["/opt/swift/usr/lib/swift/linux/libswiftCore.so"])
+    let needs = HostLayout.Dependencies(parsing: output)
+    #expect(needs.loader == "/lib64/ld-linux-x86-64.so.2")
+    #expect(
+        needs.libraries == [
+            "libswiftCore.so": "/opt/swift/usr/lib/swift/linux/libswiftCore.so",
+            "libc.so.6": "/lib/x86_64-linux-gnu/libc.so.6",
+            "libwebsockets.so.17": "/usr/lib/x86_64-linux-gnu/libwebsockets.so.17",
+        ])
+    #expect(HostLayout.Dependencies(parsing: "0.1.0\n") == HostLayout.Dependencies(parsing: ""))
 }
 
 @Test func theGroupsOfThisProcessAreFound() {

@@ -38,7 +38,7 @@ enum BuiltProgram {
     /// What the person who runs the tests has set must not change them.
     private static func clean(_ environment: [String: String], _ home: TemporaryFolder) -> [String: String] {
         var variables = ["KARS_HOME": home.path, "KARS_NODE_SOCKET": "", "KARS_RELAY_LISTEN": "",
-            "KARS_REGISTRY_LISTEN": "", "KARS_MESH_PASSPHRASE_FILE": "", "CREDENTIALS_DIRECTORY": ""]
+            "KARS_REGISTRY_LISTEN": "", "KARS_NODE_DRIVER": "embedded", "KARS_MESH_PASSPHRASE_FILE": "", "CREDENTIALS_DIRECTORY": ""]
         variables.merge(environment) { $1 }
         return variables
     }

@@ -57,6 +57,7 @@ actor IncomingMove {
         self.services = services
         place = folder + "/tree"
         try AtomicFile.makeFolder(place)
+        try services.sandboxes.driver.own(place)
         store = try ChunkStore(folder: folder + "/chunks")
     }
 

@@ -122,6 +122,17 @@ final class Descriptor: Sendable {
         guard withName(name, { unlinkat(raw, $0, isDirectory ? AT_REMOVEDIR : 0) }) == 0 else { throw .last }
     }
 
+    /// Gives this file to another user and group.
+    func setOwner(_ owner: FileOwner) throws(Errno) {
+        guard fchown(raw, owner.user, owner.group) == 0 else { throw .last }
+    }
+
+    /// Gives what `name` of this directory is, be it a link, to another user and group.
+    func setOwner(_ owner: FileOwner, of name: ArraySlice<UInt8>) throws(Errno) {
+        let given = withName(name) { fchownat(raw, $0, owner.user, owner.group, AT_SYMLINK_NOFOLLOW) }
+        guard given == 0 else { throw .last }
+    }
+
     func setMode(_ mode: UInt32) throws(Errno) {
         guard fchmod(raw, mode_t(mode & WorkspaceEntry.movedModeBits)) == 0 else { throw .last }
     }

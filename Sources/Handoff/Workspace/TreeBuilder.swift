@@ -12,6 +12,8 @@ struct TreeBuilder {
 
     private let store: ChunkStore
     private let root: Descriptor
+    /// Nil where all belongs to this process's user.
+    private let owner: FileOwner?
     private var cursor: TreeCursor
     /// What is to be brought to the disk one by one; nil when there is too much of it.
     private var written: [Descriptor]? = []
@@ -19,9 +21,10 @@ struct TreeBuilder {
     /// file system write, which counts while an agent is frozen; each is an open descriptor.
     private static let maximumSyncedAlone = 128
 
-    init(root: Descriptor, store: ChunkStore) {
+    init(root: Descriptor, store: ChunkStore) throws(Errno) {
         self.store = store
         self.root = root
+        owner = try FileOwner(of: root)
         cursor = TreeCursor(root: root)
     }
 
@@ -38,7 +41,11 @@ struct TreeBuilder {
         // Directories just removed may be made again: none opened before is the one that stands there now.
         cursor = TreeCursor(root: root)
         for entry in plan.newDirectories {
-            try at(entry.path) { try $0.cursor.parent(of: entry.path).makeDirectory(entry.path.name) }
+            try at(entry.path) { builder in
+                let parent = try builder.cursor.parent(of: entry.path)
+                try parent.makeDirectory(entry.path.name)
+                if let owner = builder.owner { try parent.setOwner(owner, of: entry.path.name) }
+            }
         }
         if plan.files.count + plan.stamped.count > Self.maximumSyncedAlone { written = nil }
         for step in plan.files { try at(step.entry.path) { try $0.write(step) } }
@@ -55,6 +62,7 @@ struct TreeBuilder {
             try at(entry.path) { builder in
                 let parent = try builder.cursor.parent(of: entry.path)
                 try parent.makeLink(entry.path.name, text: text.bytes)
+                if let owner = builder.owner { try parent.setOwner(owner, of: entry.path.name) }
                 try parent.setTime(entry.modified, ofLink: entry.path.name)
             }
         }
@@ -99,7 +107,12 @@ struct TreeBuilder {
     private mutating func open(_ step: TreePlan.FileStep) throws(Errno) -> Descriptor {
         let name = step.entry.path.name
         let parent = try cursor.parent(of: step.entry.path)
-        guard step.old != nil else { return try parent.open(name, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600) }
+        guard step.old != nil else {
+            let file = try parent.open(name, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
+            // Before the mode is set, whose bits a change of the owner would clear.
+            if let owner { try file.setOwner(owner) }
+            return file
+        }
         do throws(Errno) {
             return try parent.open(name, O_WRONLY)
         } catch {

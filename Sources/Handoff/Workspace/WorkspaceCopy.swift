@@ -6,13 +6,17 @@ import MeshNode
 public enum WorkspaceCopy {
     /// - Parameters:
     ///   - source: an absolute path; nothing in it is changed.
-    ///   - target: made; must not exist or be empty.
+    ///   - target: made, for the owner of the folder it is in; must not exist or be empty.
     public static func copy(from source: String, to target: String) async throws {
         try await DiskWork.run {
             do {
                 let (manifest, state) = try WorkspaceScanner(root: source).scan(mode: .live)
                 guard mkdir(target, 0o700) == 0 || errno == EEXIST else {
                     throw WorkspaceError.file(path: target, errno: errno)
+                }
+                let parent = try Descriptor.folder(String(target[..<(target.lastIndex(of: "/") ?? target.endIndex)]))
+                try Errno.narrowed(at: target) {
+                    if let owner = try FileOwner(of: parent) { try Descriptor.folder(target).setOwner(owner) }
                 }
                 let folder = target + ".chunks"
                 let store = try ChunkStore(folder: folder)

@@ -3,8 +3,8 @@
 /// Manifest and chunks may come from a peer nobody trusts. The manifest is validated first; directories are made and
 /// opened part by part without following links; symbolic links are made last, so none of the new ones exists while
 /// anything is written; nothing replaces what a stranger put there; set-user-ID and set-group-ID are never set; sizes
-/// are bounded by the manifest's, and that by the limits and the room on the disk. All files belong to the process's
-/// own user.
+/// are bounded by the manifest's, and that by the limits and the room on the disk. All files belong to the owner of
+/// the folder.
 ///
 /// A move restores what was copied while the agent ran, verifies it, and once the agent is frozen only updates and
 /// verifies the difference. Blocks on the disk: not for a loop thread.
@@ -68,7 +68,7 @@ public struct WorkspaceRestorer: Sendable {
             throw .diskFull(path: folder, needed: needed, free: free)
         }
         do throws(WorkspaceError) {
-            var builder = TreeBuilder(root: root, store: store)
+            var builder = try Errno.narrowed(at: folder) { try TreeBuilder(root: root, store: store) }
             try builder.carryOut(plan)
             try Errno.narrowed(at: folder) { try builder.sync() }
         } catch {

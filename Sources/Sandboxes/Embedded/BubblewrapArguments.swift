@@ -40,15 +40,8 @@ struct BubblewrapArguments {
     }
 
     private var environment: [String] {
-        var variables = [
-            "HOME": SandboxLayout.home, "USER": SandboxLayout.user, "PATH": SandboxLayout.path,
-            "LANG": "C.UTF-8", "TMPDIR": "/tmp", "SANDBOX_NAME": spec.name, "KARS_AGENT_NAME": spec.name,
-            "KARS_RUNTIME_KIND": spec.runtimeKind, "KARS_RUNTIME_CONTRACT_VERSION": "v1",
-            "KARS_MESH_PROVIDER": "agt", "KARS_CREDENTIALS": SandboxLayout.credentials,
-        ]
-        variables.merge(spec.environment) { $1 }
         return ["--clearenv"]
-            + variables.sorted { $0.key < $1.key }.flatMap { ["--setenv", $0.key, $0.value] }
+            + SandboxLayout.environment(of: spec).sorted { $0.key < $1.key }.flatMap { ["--setenv", $0.key, $0.value] }
     }
 
     /// A root made from nothing: what is not named here, such as `/home` or `/root`, does not exist inside.
@@ -56,7 +49,7 @@ struct BubblewrapArguments {
         var options = ["--ro-bind", "/usr", "/usr"]
         for (path, target) in host.links { options += ["--symlink", target, path] }
         for path in host.folders + host.settings + host.libraries { options += ["--ro-bind", path, path] }
-        for name in Self.settings(for: spec).keys.sorted() {
+        for name in SandboxLayout.settings(for: spec).keys.sorted() {
             options += ["--ro-bind", folders.etc + "/" + name, "/etc/" + name]
         }
         options += ["--ro-bind", karsExecutable, SandboxLayout.kars]
@@ -68,18 +61,5 @@ struct BubblewrapArguments {
         options += ["--bind", folders.workspace, SandboxLayout.home, "--bind", folders.run, SandboxLayout.run]
         options += ["--ro-bind", credentials, SandboxLayout.credentials]
         return options + ["--chdir", SandboxLayout.home, "--remount-ro", "/"]
-    }
-
-    /// The files made for a sandbox's `/etc`.
-    static func settings(for spec: SandboxSpec) -> [String: String] {
-        let user = SandboxLayout.user, id = SandboxLayout.userID
-        return [
-            "passwd": "\(user):x:\(id):\(id):\(user):\(SandboxLayout.home):/bin/sh\n"
-                + "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
-            "group": "\(user):x:\(id):\nnogroup:x:65534:\n",
-            "hosts": "127.0.0.1 localhost\n127.0.1.1 \(spec.name)\n::1 localhost\n",
-            "hostname": "\(spec.name)\n",
-            "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
-        ]
     }
 }

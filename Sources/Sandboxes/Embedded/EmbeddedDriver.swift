@@ -17,12 +17,12 @@ import Transport
 public final class EmbeddedDriver: SandboxDriver {
     public let kind = "embedded"
 
-    private let root: String
+    private typealias Shelf = SandboxShelf<RunningSandbox, Launch.Standby>
+
     private let karsExecutable: String
     private let logger: Logger
-    private let client: HTTPClient
-    private let lock: FileLock
-    private let table = SandboxTable()
+    private let shelf: Shelf
+    private var table: Shelf.Table { shelf.table }
     private let host = Mutex<HostLayout?>(nil)
     private let queue = DispatchQueue(label: "kars.sandboxes.launch", attributes: .concurrent)
 
@@ -33,14 +33,9 @@ public final class EmbeddedDriver: SandboxDriver {
     public init(
         root: String, karsExecutable: String, loop: EventLoop, logger: Logger
     ) throws(SandboxError) {
-        self.root = root
         self.karsExecutable = karsExecutable
         self.logger = logger
-        client = HTTPClient(loop: loop, timeout: .seconds(2), maximumBodyBytes: 65_536)
-        do {
-            try AtomicFile.makeFolder(root)
-            lock = try FileLock(path: root + "/.lock")
-        } catch { throw .system(what: root, reason: "\(error)") }
+        shelf = try Shelf(root: root, owner: nil, loop: loop, logger: logger)
     }
 
     /// Why this host cannot run embedded sandboxes; nil when it can.
@@ -62,24 +57,17 @@ public final class EmbeddedDriver: SandboxDriver {
     // MARK: - Life
 
     public func recover() async throws(SandboxError) {
-        let names: [String]
-        do { names = try FileManager.default.contentsOfDirectory(atPath: root) } catch {
-            throw .system(what: root, reason: "\(error)")
-        }
-        for name in names.sorted() where SandboxSpec.isName(name) {
-            let folders = SandboxFolders(root: root, name: name)
-            guard let bytes = (try? AtomicFile.read(folders.spec)) ?? nil,
-                let spec = try? JSONDecoder().decode(SandboxSpec.self, from: Data(bytes)), spec.name == name
-            else { continue }
-            var entry = SandboxTable.Entry(spec: spec)
+        for spec in try shelf.stored() {
+            let (name, folders) = (spec.name, SandboxFolders(root: shelf.root, name: spec.name))
+            var entry = Shelf.Table.Entry(spec: spec)
             if let record = RunRecord.read(folders.record) {
                 if let running = RunningSandbox(record: record, folders: folders, isChild: false) {
                     logger.info("adopted a running sandbox", ["sandbox": name, "pid": running.pid])
-                    entry.socket = try? Launch.openSocket(folders)
+                    entry.socket = try? folders.openSocket()
                     entry.running = running
                 } else {
                     _ = record.groups.remove()
-                    forgetCredentials(name)
+                    shelf.forgetCredentials(of: name)
                     entry.exit = .some(RunningSandbox.exitStatus(folders))
                 }
             }
@@ -87,25 +75,10 @@ public final class EmbeddedDriver: SandboxDriver {
         }
     }
 
-    public func names() -> [String] { table.names }
+    public func create(_ spec: SandboxSpec) async throws(SandboxError) { try shelf.create(spec) }
 
-    public func create(_ spec: SandboxSpec) async throws(SandboxError) {
-        try spec.validate()
-        guard table.insert(SandboxTable.Entry(spec: spec, isBusy: true)) else {
-            throw .alreadyExists(name: spec.name)
-        }
-        let folders = SandboxFolders(root: root, name: spec.name)
-        do throws(SandboxError) {
-            do {
-                for folder in [folders.workspace, folders.logs] { try AtomicFile.makeFolder(folder) }
-            } catch { throw .system(what: folders.root, reason: "\(error)") }
-            try JSONFile.write(spec, to: folders.spec)
-        } catch {
-            table.remove(spec.name)
-            throw error
-        }
-        table.finish(spec.name)
-    }
+    /// The agent is this process's user.
+    public func own(_ folder: String) throws(SandboxError) {}
 
     public func prepare(_ name: String) async throws(SandboxError) {
         let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
@@ -139,14 +112,14 @@ public final class EmbeddedDriver: SandboxDriver {
 
     private func launch(_ spec: SandboxSpec) throws(SandboxError) -> Launch {
         Launch(
-            spec: spec, folders: SandboxFolders(root: root, name: spec.name), host: try layout(),
-            karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(rootTag)",
-            credentials: CredentialFolder(sandbox: spec.name, tag: rootTag))
+            spec: spec, folders: SandboxFolders(root: shelf.root, name: spec.name), host: try layout(),
+            karsExecutable: karsExecutable, groupName: "kars-\(spec.name)-\(shelf.tag)",
+            credentials: shelf.credentials(of: spec.name))
     }
 
     public func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError) {
         _ = try table.entry(name)
-        try CredentialFolder(sandbox: name, tag: rootTag).replace(with: files)
+        try shelf.credentials(of: name).replace(with: files)
     }
 
     private func standby(_ launch: Launch, loaded: Bool) async throws(SandboxError) -> Launch.Standby {
@@ -158,34 +131,23 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     /// Ends a sandbox that waits for its start, with everything of it.
-    private func discardStandby(_ name: String, _ entry: SandboxTable.Entry) async {
+    private func discardStandby(_ name: String, _ entry: Shelf.Table.Entry) async {
         guard let standby = entry.standby else { return }
         table.change(name) { $0.standby = nil }
         standby.discard()
         _ = await standby.running.waitForEnd()
         _ = await standby.running.collect()
-        forgetCredentials(name)
-    }
-
-    public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
-        let deadline = ContinuousClock.now + limit
-        while ContinuousClock.now < deadline, !Task.isCancelled {
-            guard let path = try? gatewaySocket(of: name) else { break }
-            let url = ServiceURL(unixSocket: path, target: "/healthz")
-            if let answer = try? await client.send(HTTPClientRequest(url: url)), answer.status == 200 { return }
-            try? await Task.sleep(for: .milliseconds(5))
-        }
-        throw .notReady(name: name)
+        shelf.forgetCredentials(of: name)
     }
 
     public func freeze(_ name: String) async throws(SandboxError) {
-        let running = try claimRunning(name)
+        let running = try shelf.claimRunning(name)
         defer { table.finish(name) }
         try await running.freeze(name: name)
     }
 
     public func thaw(_ name: String) async throws(SandboxError) {
-        let running = try claimRunning(name)
+        let running = try shelf.claimRunning(name)
         defer { table.finish(name) }
         try running.thaw()
     }
@@ -214,30 +176,34 @@ public final class EmbeddedDriver: SandboxDriver {
     public func remove(_ name: String) async throws(SandboxError) {
         let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
         await discardStandby(name, entry)
-        let folders = SandboxFolders(root: root, name: name)
-        do throws(SandboxError) {
-            // First the file that makes it a sandbox, so that a crash leaves no half of one.
-            guard unlink(folders.spec) == 0 || errno == ENOENT else { throw .lastFailure(folders.spec) }
-            try CredentialFolder(sandbox: name, tag: rootTag).remove()
-            try removeTree(folders.root)
-        } catch {
-            table.finish(name)
-            throw error
-        }
-        table.remove(name)
+        try shelf.remove(name)
     }
 
     // MARK: - Facts
 
+    public func names() -> [String] { table.names }
     public func spec(of name: String) throws(SandboxError) -> SandboxSpec { try table.entry(name).spec }
+    public func state(of name: String) throws(SandboxError) -> SandboxState { try shelf.state(of: name) }
+    public func folders(of name: String) throws(SandboxError) -> SandboxFolders { try shelf.folders(of: name) }
 
-    public func state(of name: String) throws(SandboxError) -> SandboxState {
-        let entry = try table.entry(name)
-        if let running = entry.running, !running.hasEnded {
-            return running.isFrozen ? .frozen(pid: running.pid) : .running(pid: running.pid)
-        }
-        if entry.running != nil { return .stopped(exit: nil) }
-        return entry.exit.map { .stopped(exit: $0) } ?? .created
+    public func gatewaySocket(of name: String) throws(SandboxError) -> String { try shelf.gatewaySocket(of: name) }
+
+    public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
+        try await shelf.waitUntilReady(name, within: limit)
+    }
+
+    public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
+        try await shelf.waitForExit(of: name)
+    }
+
+    public func logs(of name: String, lines: Int) throws(SandboxError) -> String {
+        try shelf.logs(of: name, lines: lines)
+    }
+
+    public func readLog(
+        of name: String, _ log: SandboxLog, from start: LogStart
+    ) throws(SandboxError) -> LogPart {
+        try shelf.readLog(of: name, log, from: start)
     }
 
     public func confinement(of name: String) throws(SandboxError) -> SandboxConfinement {
@@ -245,70 +211,11 @@ public final class EmbeddedDriver: SandboxDriver {
         return running.record.confinement
     }
 
-    public func folders(of name: String) throws(SandboxError) -> SandboxFolders {
-        _ = try table.entry(name)
-        return SandboxFolders(root: root, name: name)
-    }
-
-    /// Names the socket through an open descriptor: the agent can put anything at the socket's path, such as
-    /// a link to a socket of the host, but not change what this path means. It is also short, however deep
-    /// the sandbox's folder lies.
-    public func gatewaySocket(of name: String) throws(SandboxError) -> String {
-        let entry = try table.entry(name)
-        guard entry.running != nil, let socket = entry.socket else {
-            throw .wrongState(name: name, needed: "running")
-        }
-        return "/proc/self/fd/\(socket)"
-    }
-
-    public func logs(of name: String, lines: Int) throws(SandboxError) -> String {
-        let folders = try folders(of: name)
-        return LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
-    }
-
-    public func readLog(
-        of name: String, _ log: SandboxLog, from start: LogStart
-    ) throws(SandboxError) -> LogPart {
-        let folders = try folders(of: name)
-        switch log {
-        case .agent: return LogReader(current: folders.agentLog, previous: folders.rotatedAgentLog).part(from: start)
-        case .host: return LogReader(current: folders.initLog, previous: folders.initLog + ".1").part(from: start)
-        }
-    }
-
-    public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
-        let entry = try table.entry(name)
-        if let end = entry.end { return await end.value }
-        guard let exit = entry.exit else { throw .wrongState(name: name, needed: "started") }
-        return exit
-    }
-
-    /// They lie in memory only while the sandbox needs them.
-    private func forgetCredentials(_ name: String) {
-        do { try CredentialFolder(sandbox: name, tag: rootTag).remove() } catch {
-            logger.warn("credentials of a sandbox that ended are still in memory", ["sandbox": name, "error": "\(error)"])
-        }
-    }
-
-    private func claimRunning(_ name: String) throws(SandboxError) -> RunningSandbox {
-        let entry = try table.begin(name, needed: "running") { $0.running?.hasEnded == false }
-        guard let running = entry.running else { preconditionFailure("the claim looked for it") }
-        return running
-    }
-
     private func watch(_ running: RunningSandbox, _ name: String) {
-        let end = Task { [table, logger, rootTag] in
+        shelf.watch(running, name) {
             _ = await running.waitForEnd()
-            let exit = await running.collect()
-            try? CredentialFolder(sandbox: name, tag: rootTag).remove()
-            logger.info("a sandbox ended", ["sandbox": name, "exit": exit.map(String.init) ?? "unknown"])
-            table.change(name) {
-                $0.running = nil
-                $0.exit = .some(exit)
-            }
-            return exit
+            return await running.collect()
         }
-        table.change(name) { $0.end = end }
     }
 
     private func layout() throws(SandboxError) -> HostLayout {
@@ -316,11 +223,5 @@ public final class EmbeddedDriver: SandboxDriver {
         let read = try HostLayout.read(karsExecutable: karsExecutable)
         host.withLock { $0 = read }
         return read
-    }
-
-    /// Tells the groups of two nodes on one host apart: FNV-1a of the folder.
-    private var rootTag: String {
-        let hash = root.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
-        return String(hash, radix: 16)
     }
 }

@@ -33,12 +33,36 @@ struct HostLayout: Equatable, Sendable {
         }
         layout.settings = ["/etc/ld.so.cache", "/etc/alternatives", "/etc/ssl/certs", "/etc/localtime"]
             .filter { access($0, R_OK) == 0 }
-        layout.libraries = try libraries(of: karsExecutable)
+        for (_, path) in try dependencies(of: karsExecutable).libraries
+        where !isSystem(path) && !layout.libraries.contains(path) {
+            layout.libraries.append(path)
+        }
         return layout
     }
 
+    /// What an executable needs to run.
+    struct Dependencies: Equatable {
+        /// The program that loads it; nil for one that needs none.
+        var loader: String?
+        /// By the name it asks for.
+        var libraries: [String: String] = [:]
+
+        /// Lines such as `libssl.so.3 => /lib/x86_64-linux-gnu/libssl.so.3 (0x00007f…)` and, of the loader,
+        /// `/lib64/ld-linux-x86-64.so.2 (0x00007f…)`.
+        init(parsing output: String) {
+            for line in output.split(separator: "\n") {
+                let words = line.split(whereSeparator: \.isWhitespace)
+                if words.count == 4, words[1] == "=>", words[2].hasPrefix("/") {
+                    libraries[String(words[0])] = String(words[2])
+                } else if words.count == 2, words[0].hasPrefix("/"), words[1].hasPrefix("(0x") {
+                    loader = String(words[0])
+                }
+            }
+        }
+    }
+
     /// Asks the dynamic linker, as `ldd` does.
-    private static func libraries(of executable: String) throws(SandboxError) -> [String] {
+    static func dependencies(of executable: String) throws(SandboxError) -> Dependencies {
         let pipe = try LinuxCalls.makePipe()
         defer { close(pipe.read) }
         // A statically linked executable ignores the variable and answers `--version`: no libraries.
@@ -51,20 +75,12 @@ struct HostLayout: Equatable, Sendable {
         let pid = try started.get()
         let output = readText(pipe.read) { _ in false }
         _ = Spawn.reap(pid)
-        return libraries(parsing: output)
+        return Dependencies(parsing: output)
     }
 
-    /// Lines such as `libswiftCore.so => /opt/swift/usr/lib/libswiftCore.so (0x00007f…)`.
-    static func libraries(parsing output: String) -> [String] {
-        var found: [String] = []
-        for line in output.split(separator: "\n") {
-            let words = line.split(whereSeparator: \.isWhitespace)
-            guard words.count == 4, words[1] == "=>", words[2].hasPrefix("/") else { continue }
-            let path = String(words[2])
-            let isSystem = ["/usr/", "/lib/", "/lib32/", "/lib64/", "/libx32/"].contains { path.hasPrefix($0) }
-            if !isSystem && !found.contains(path) { found.append(path) }
-        }
-        return found
+    /// Whether a path lies in a folder that every sandbox sees.
+    private static func isSystem(_ path: String) -> Bool {
+        ["/usr/", "/lib/", "/lib32/", "/lib64/", "/libx32/"].contains { path.hasPrefix($0) }
     }
 }
 

@@ -21,7 +21,7 @@ struct Launch {
     static let patience: time_t = 10
 
     /// A sandbox in which all is ready but the agent: its init waits for the word to start it.
-    struct Standby {
+    struct Standby: StandbySandbox {
         let running: RunningSandbox
         /// The gateway's socket as an `O_PATH` descriptor.
         let socket: Int32
@@ -50,7 +50,7 @@ struct Launch {
     ///
     /// - Parameter loaded: the agent knows standby, and is started to wait.
     func prepare(loaded: Bool) throws(SandboxError) -> Standby {
-        try prepareFolders()
+        try folders.prepare(for: spec, credentials: credentials)
         let groups = ControlGroups.make(name: groupName, limits: spec.limits)
         do throws(SandboxError) {
             let (bubblewrap, initPid, talk) = try startBubblewrap(bounds: bounds(groups))
@@ -86,25 +86,13 @@ struct Launch {
         guard send(talk, &word, 1, Int32(MSG_NOSIGNAL)) == 1, recv(talk, &byte, 1, 0) == 1 else {
             throw failure()
         }
-        let socket = try Self.openSocket(folders)
+        let socket = try folders.openSocket()
         if loaded {
             // An agent that cannot be loaded shows when it is to start.
             word = SandboxInit.Word.load
             _ = send(talk, &word, 1, Int32(MSG_NOSIGNAL))
         }
         return socket
-    }
-
-    /// Opens the socket itself, never what a link at its path leads to.
-    static func openSocket(_ folders: SandboxFolders) throws(SandboxError) -> Int32 {
-        let file = open(folders.socket, LinuxCalls.openPathOnly | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else { throw .lastFailure(folders.socket) }
-        var facts = stat()
-        guard fstat(file, &facts) == 0, facts.st_mode & S_IFMT == S_IFSOCK else {
-            close(file)
-            throw .system(what: folders.socket, reason: "not a socket")
-        }
-        return file
     }
 
     /// What the kernel enforces per process, because no group does.
@@ -122,21 +110,6 @@ struct Launch {
         return bounds
     }
 
-    private func prepareFolders() throws(SandboxError) {
-        try credentials.make()
-        // The agent of an earlier run may have put anything there: removed as a tree, links not followed.
-        try removeTree(folders.run)
-        for path in [folders.record, folders.status] where unlink(path) != 0 && errno != ENOENT {
-            throw .lastFailure(path)
-        }
-        do {
-            for folder in [folders.run, folders.logs, folders.etc] { try AtomicFile.makeFolder(folder) }
-            for (name, text) in BubblewrapArguments.settings(for: spec) {
-                try AtomicFile.write(Array(text.utf8), to: folders.etc + "/" + name, mode: 0o644)
-            }
-        } catch { throw .system(what: folders.root, reason: "\(error)") }
-    }
-
     private func startBubblewrap(
         bounds: [SandboxInit.Bound]
     ) throws(SandboxError) -> (bubblewrap: pid_t, initPid: pid_t, talk: Int32) {
@@ -151,10 +124,10 @@ struct Launch {
             return descriptor
         }
         let null = try keep(open("/dev/null", O_RDONLY | O_CLOEXEC), "/dev/null")
-        let initLog = try keep(openLog(folders.initLog, O_TRUNC | O_APPEND), folders.initLog)
-        let agentLog = try keep(openLog(folders.agentLog, 0), folders.agentLog)
-        let rotated = try keep(openLog(folders.rotatedAgentLog, 0), folders.rotatedAgentLog)
-        let status = try keep(openLog(folders.status, O_TRUNC | O_APPEND), folders.status)
+        let initLog = try keep(SandboxFolders.openLog(folders.initLog, O_TRUNC | O_APPEND), folders.initLog)
+        let agentLog = try keep(SandboxFolders.openLog(folders.agentLog, 0), folders.agentLog)
+        let rotated = try keep(SandboxFolders.openLog(folders.rotatedAgentLog, 0), folders.rotatedAgentLog)
+        let status = try keep(SandboxFolders.openLog(folders.status, O_TRUNC | O_APPEND), folders.status)
         let options = try keep(optionsFile(arguments.options), folders.arguments)
         let pid = try LinuxCalls.makePipe()
         opened.append(pid.read)
@@ -213,10 +186,6 @@ struct Launch {
         return .cannotStart(name: spec.name, reason: line ?? "its first process ended without a word")
     }
 
-    private func openLog(_ path: String, _ flags: Int32) -> Int32 {
-        open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | flags, 0o600)
-    }
-
     /// The options as bubblewrap reads them, in a file without a name: they hold the agent's environment.
     private func optionsFile(_ options: [String]) -> Int32 {
         unlink(folders.arguments)
@@ -235,14 +204,5 @@ struct Launch {
         }
         lseek(file, 0, SEEK_SET)
         return file
-    }
-}
-
-/// Deletes a folder and all in it; links in it are deleted, never followed.
-func removeTree(_ path: String) throws(SandboxError) {
-    do { try FileManager.default.removeItem(atPath: path) } catch {
-        // A dangling link or nothing at all is also an answer.
-        guard access(path, F_OK) == 0 else { return }
-        throw .system(what: path, reason: "cannot be deleted")
     }
 }

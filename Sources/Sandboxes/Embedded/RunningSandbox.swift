@@ -2,7 +2,7 @@ import Glibc
 import Storage
 
 /// The processes of one started sandbox.
-final class RunningSandbox: Sendable {
+final class RunningSandbox: LivingSandbox {
     let record: RunRecord
     private let folders: SandboxFolders
     private let initWatch: ExitWatch

@@ -24,8 +24,17 @@ extension SandboxInit {
         ["sandbox-init"] + bounds.flatMap { ["--limit", "\($0.resource.rawValue)=\($0.value)"] } + ["--"] + command
     }
 
+    /// - Parameter path: where a container's init meets its node.
+    static func arguments(meeting path: String, bounds: [Bound], command: [String]) -> [String] {
+        var words = arguments(bounds: bounds, command: command)
+        words.insert(contentsOf: ["--meet", path], at: 1)
+        return words
+    }
+
     struct Invocation: Equatable {
         var becomesCommand = false
+        /// Where the node waits; nil where its descriptors were inherited.
+        var meetingPlace: String?
         var bounds: [Bound] = []
         var command: [String] = []
 
@@ -36,6 +45,9 @@ extension SandboxInit {
             while let word = rest.popFirst() {
                 switch word {
                 case "--exec": becomesCommand = true
+                case "--meet":
+                    guard let path = rest.popFirst(), path.hasPrefix("/") else { return nil }
+                    meetingPlace = path
                 case "--limit":
                     let parts = rest.popFirst()?.split(separator: "=") ?? []
                     guard parts.count == 2, let resource = Bound.Resource(rawValue: String(parts[0])),

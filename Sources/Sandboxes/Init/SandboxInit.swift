@@ -6,9 +6,10 @@ import Transport
 /// The first process of a sandbox (`kars sandbox-init`): starts the agent, carries its gateway to a Unix
 /// socket, keeps its output in bounded logs, reaps orphans, and ends as the agent ends.
 ///
-/// Two forms, both for the driver only:
+/// Three forms, all for the driver only:
 ///
 ///     kars sandbox-init [--limit NAME=NUMBER]… -- COMMAND…       as process 1, with the driver's descriptors
+///     kars sandbox-init --meet PATH [--limit NAME=NUMBER]… -- COMMAND…   as process 1; the node hands them over there
 ///     kars sandbox-init --exec [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
 public enum SandboxInit {
     /// Never returns. Call it first thing in `main`, while the process has one thread: it sets the signal
@@ -23,6 +24,7 @@ public enum SandboxInit {
         let signals = block([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         LinuxCalls.hideFromOtherProcesses()
         let talk = BubblewrapArguments.Descriptor.talk.rawValue
+        if let path = invocation.meetingPlace { meetNode(path, talk: talk) }
         awaitNode(talk)
         carryGateway()
         guard send(talk, "r", 1, Int32(MSG_NOSIGNAL)) == 1 else { failWithoutNode() }
@@ -79,6 +81,26 @@ public enum SandboxInit {
         }
     }
 
+    /// How kars is run inside: by the loader that came along with it, where there is one.
+    private static var program: [String] {
+        access(DockerRuntime.loader, X_OK) == 0 ? DockerRuntime.program : [SandboxLayout.kars]
+    }
+
+    /// Takes over what the driver's other sandboxes inherit: the logs, and the way to the node.
+    private static func meetNode(_ path: String, talk: Int32) {
+        do {
+            let descriptors = try DescriptorPassing.receive(from: path, count: 3)
+            typealias Target = BubblewrapArguments.Descriptor
+            let targets = [Target.agentLog.rawValue, Target.rotatedAgentLog.rawValue, STDERR_FILENO, talk]
+            for (source, target) in zip(descriptors.files + [descriptors.socket], targets) {
+                guard LinuxCalls.replace(target, with: source) else { throw SandboxError.lastFailure("a descriptor") }
+                close(source)
+            }
+            // Unlike the others it must outlast the step to the agent's process.
+            _ = fcntl(STDERR_FILENO, F_SETFD, 0)
+        } catch { fail("the node is not there: \(error)", status: 125) }
+    }
+
     private static func failWithoutNode() -> Never { fail("the node went away before the start", status: 125) }
 
     /// `/run/kars/gateway.sock` → the agent's gateway on the sandbox's loopback.
@@ -131,7 +153,7 @@ public enum SandboxInit {
             }
             let agent = Agent(
                 pid: try Spawn.start(
-                    [SandboxLayout.kars]
+                    program
                         + arguments(bounds: invocation.bounds, command: invocation.command)
                         .inserting("--exec", at: 1),
                     environment: environment, descriptors: descriptors))
@@ -173,8 +195,10 @@ public enum SandboxInit {
                 fail("limit \(bound.resource.rawValue): \(String(cString: strerror(errno)))", status: 126)
             }
         }
-        var arguments: [UnsafeMutablePointer<CChar>?] = invocation.command.map { strdup($0) } + [nil]
-        execv(invocation.command[0], &arguments)
+        var command = invocation.command
+        if command.first == SandboxLayout.kars { command.replaceSubrange(0..<1, with: program) }
+        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
+        execv(command[0], &arguments)
         let reason = String(cString: strerror(errno))
         fail("cannot run \(invocation.command[0]): \(reason)", status: errno == ENOENT ? 127 : 126)
     }

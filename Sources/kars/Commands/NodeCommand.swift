@@ -46,8 +46,9 @@ extension Command {
                 help: "Refuse KNOCKs that their sender did not sign whole, as published clients do not",
                 environment: ServiceOptions.variable("node", "require-signed-knocks")),
             .value(
-                "driver", "driver", help: "What runs the sandboxes", defaultValue: "embedded",
-                environment: ServiceOptions.variable("node", "driver"), allowed: ["embedded"]),
+                "driver", "driver", help: "What runs the sandboxes: containers, or bubblewrap without an engine",
+                defaultNote: "what made those that are there, else docker where it answers",
+                environment: ServiceOptions.variable("node", "driver"), allowed: DriverKind.allCases.map(\.rawValue)),
             .value(
                 "ca", "file", kind: .file, help: "PEM file of the authorities to trust as relay and registry",
                 defaultNote: "the system's", environment: ServiceOptions.variable("node", "ca")),
@@ -78,6 +79,7 @@ extension Command {
         configuration.relayToken = try SecretFile.read("relay-token-file", invocation)
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
         configuration.trustThreshold = Double(try invocation.integer("trust-threshold") ?? 0)
+        configuration.driver = invocation.value("driver").flatMap(DriverKind.init(rawValue:))
         configuration.requiresSignedKnocks = invocation.flag("require-signed-knocks")
         if PassphrasePrompt.isPossible {
             configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }

@@ -11,9 +11,12 @@ struct CredentialFolder: Sendable {
 
     private let base: String
     let path: String
+    /// Who the agent is on the host; nil for this process's user.
+    private let owner: SandboxOwner?
 
     /// - Parameter tag: tells the nodes of one user apart.
-    init(sandbox name: String, tag: String) {
+    init(sandbox name: String, tag: String, owner: SandboxOwner? = nil) {
+        self.owner = owner
         base = "\(Self.memory)/kars-\(geteuid())-\(tag)"
         path = "\(base)/\(name)"
     }
@@ -25,10 +28,12 @@ struct CredentialFolder: Sendable {
             // Anybody may make a name in the shared folder: only one of this user's own is used.
             var facts = stat()
             guard lstat(folder, &facts) == 0 else { throw .lastFailure(folder) }
-            guard facts.st_mode & S_IFMT == S_IFDIR, facts.st_uid == geteuid(), facts.st_mode & 0o077 == 0 else {
+            let isOurs = facts.st_uid == geteuid() || (folder == path && facts.st_uid == owner?.user)
+            guard facts.st_mode & S_IFMT == S_IFDIR, isOurs, facts.st_mode & 0o077 == 0 else {
                 throw .system(what: folder, reason: "belongs to somebody else")
             }
         }
+        try owner?.own(path)
     }
 
     /// Puts these files in place of what is there, each at once.
@@ -46,6 +51,7 @@ struct CredentialFolder: Sendable {
             do { try AtomicFile.write(bytes, to: "\(path)/\(name)", mode: 0o400) } catch {
                 throw .system(what: "\(path)/\(name)", reason: "\(error)")
             }
+            try owner?.own("\(path)/\(name)")
         }
     }
 

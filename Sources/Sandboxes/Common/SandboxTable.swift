@@ -1,13 +1,28 @@
 import Glibc
 import Synchronization
 
+/// A sandbox whose agent runs.
+protocol LivingSandbox: Sendable {
+    /// Its init as the host sees it.
+    var pid: Int32 { get }
+    var isFrozen: Bool { get }
+    /// Its init is gone.
+    var hasEnded: Bool { get }
+}
+
+/// A sandbox in which all is ready but the agent.
+protocol StandbySandbox: Sendable {
+    /// Gives the sandbox up.
+    func discard()
+}
+
 /// The sandboxes a driver knows, and which of them an operation has claimed.
-final class SandboxTable: Sendable {
+final class SandboxTable<Running: LivingSandbox, Standby: StandbySandbox>: Sendable {
     struct Entry {
         let spec: SandboxSpec
-        var running: RunningSandbox?
+        var running: Running?
         /// Ready for a start that takes little time; not running yet.
-        var standby: Launch.Standby?
+        var standby: Standby?
         /// Ends with the agent's status once nothing of the sandbox is left; nil before the first start.
         var end: Task<Int32?, Never>?
         /// Known after an end, also of an earlier node's run.
@@ -16,6 +31,11 @@ final class SandboxTable: Sendable {
         var isBusy = false
         /// The gateway socket itself (`O_PATH`), whatever its path may later name.
         var socket: Int32?
+
+        init(spec: SandboxSpec, isBusy: Bool = false) {
+            self.spec = spec
+            self.isBusy = isBusy
+        }
 
         /// Keeps one number per sandbox, so that a path handed out stays right after a restart.
         mutating func keep(_ socket: Int32) {

@@ -1,0 +1,290 @@
+import Dispatch
+import FoundationEssentials
+import Glibc
+import Observability
+import Storage
+import Synchronization
+import Transport
+
+/// Sandboxes as containers of a Docker engine on this machine: no network but loopback, no capability, a read-only root,
+/// the engine's seccomp profile, user 1000.
+///
+/// Everything of a sandbox lies in `<root>/<name>/`, as with the embedded driver, and is mounted into the container. The
+/// agent is user 1000 on the host too where the node is root, else the node's own user, so that the node can always
+/// read and restore the workspace.
+///
+/// Containers outlive the node: ``recover()`` of the next one adopts them.
+public final class DockerDriver: SandboxDriver {
+    public let kind = "docker"
+
+    /// An image without a file: what a sandbox needs is mounted.
+    private static let repository = "kars-sandbox"
+    private static let tag = "v1"
+    /// A tar archive that holds nothing: its end alone.
+    private static let emptyArchive = [UInt8](repeating: 0, count: 1024)
+
+    private typealias Shelf = SandboxShelf<DockerRun, DockerStart.Standby>
+
+    private let karsExecutable: String
+    private let logger: Logger
+    private let engine: DockerEngine
+    private let shelf: Shelf
+    private var table: Shelf.Table { shelf.table }
+    /// By which its containers are known.
+    var tag: String { shelf.tag }
+    private let queue = DispatchQueue(label: "kars.sandboxes.docker")
+    private let known = Mutex<(facts: DockerEngine.Facts, runtime: DockerRuntime)?>(nil)
+
+    /// Who the agents are on this host.
+    private static let agent =
+        geteuid() == 0 ? SandboxLayout.agent : SandboxOwner(user: geteuid(), group: getegid())
+
+    /// - Parameters:
+    ///   - root: the node's folder for sandboxes, made if need be; one driver at a time.
+    ///   - karsExecutable: mounted into every container with its libraries, where it is the init.
+    ///   - environment: may name the engine's socket (`DOCKER_HOST`).
+    ///   - loop: carries the requests to the engine and the readiness checks.
+    public init(
+        root: String, karsExecutable: String, environment: [String: String], loop: EventLoop, logger: Logger
+    ) throws(SandboxError) {
+        self.karsExecutable = karsExecutable
+        self.logger = logger
+        engine = DockerEngine(socket: try DockerEngine.socket(environment), loop: loop)
+        shelf = try Shelf(root: root, owner: Self.agent, loop: loop, logger: logger)
+    }
+
+    /// Why no sandbox can be made with the engine that the environment names; nil when one can.
+    public static func obstacle(environment: [String: String], loop: EventLoop) async -> String? {
+        do throws(SandboxError) {
+            let engine = DockerEngine(socket: try DockerEngine.socket(environment), loop: loop)
+            guard access(engine.socket, R_OK | W_OK) == 0 else {
+                return "\(engine.socket): \(String(cString: strerror(errno)))"
+            }
+            return Self.problem(of: try await engine.facts())
+        } catch { return error.description }
+    }
+
+    private static func problem(of facts: DockerEngine.Facts) -> String? {
+        facts.mapsUsers ? "it gives users in containers other numbers, and no driver for that is there yet" : nil
+    }
+
+    // MARK: - Life
+
+    public func recover() async throws(SandboxError) {
+        _ = try await foundations()
+        var adopted: Set<String> = []
+        for spec in try shelf.stored() {
+            let (name, folders) = (spec.name, SandboxFolders(root: shelf.root, name: spec.name))
+            var entry = Shelf.Table.Entry(spec: spec)
+            if let record = ContainerRecord.read(folders.container) {
+                let found = try await engine.inspect(record.id)
+                if let state = found?.state, state.running {
+                    logger.info("adopted a running sandbox", ["sandbox": name, "container": record.id.prefix(12)])
+                    entry.socket = try? folders.openSocket()
+                    entry.running = DockerRun(
+                        id: record.id, name: name, pid: state.pid, engine: engine, isFrozen: state.paused)
+                    adopted.insert(record.id)
+                } else {
+                    entry.exit = .some(found?.state.exitCode)
+                    shelf.forgetCredentials(of: name)
+                }
+            }
+            if table.insert(entry), let running = entry.running { watch(running, name) }
+        }
+        // What a node left that ended before it told an agent to start.
+        for (id, _) in try await engine.list(label: DockerContainer.nodeLabel, value: shelf.tag)
+        where !adopted.contains(id) {
+            try await engine.remove(id)
+        }
+    }
+
+    /// What the engine can do, and what is mounted into every container; made once.
+    private func foundations() async throws(SandboxError) -> (facts: DockerEngine.Facts, runtime: DockerRuntime) {
+        if let known = known.withLock({ $0 }) { return known }
+        let facts = try await engine.facts()
+        if let problem = Self.problem(of: facts) { throw .engine(reason: problem) }
+        if try await !engine.hasImage("\(Self.repository):\(Self.tag)") {
+            try await engine.importImage(Self.emptyArchive, repository: Self.repository, tag: Self.tag)
+        }
+        let (root, executable) = (shelf.root, karsExecutable)
+        let runtime = try await withCheckedContinuation { continuation in
+            queue.async {
+                continuation.resume(returning: Result { () throws(SandboxError) in
+                    try DockerRuntime.make(root: root, karsExecutable: executable)
+                })
+            }
+        }.get()
+        known.withLock { $0 = (facts, runtime) }
+        return (facts, runtime)
+    }
+
+    public func create(_ spec: SandboxSpec) async throws(SandboxError) { try shelf.create(spec) }
+
+    public func own(_ folder: String) throws(SandboxError) { try Self.agent.own(folder) }
+
+    public func prepare(_ name: String) async throws(SandboxError) {
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        defer { table.finish(name) }
+        guard entry.standby == nil else { return }
+        let standby = try await standby(entry.spec, loaded: entry.spec.knowsStandby)
+        table.change(name) { $0.standby = standby }
+    }
+
+    public func start(_ name: String) async throws(SandboxError) {
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        defer { table.finish(name) }
+        let standby = entry.standby
+        table.change(name) { $0.standby = nil }
+        let ready: DockerStart.Standby
+        if let standby { ready = standby } else { ready = try await self.standby(entry.spec, loaded: false) }
+        do throws(SandboxError) {
+            // On disk before the agent runs: a later node finds every container whose agent does.
+            let facts = try await foundations().facts
+            try JSONFile.write(
+                ContainerRecord(id: ready.container.id, confinement: confinement(entry.spec.limits, facts)),
+                to: SandboxFolders(root: shelf.root, name: name).container)
+        } catch {
+            ready.discard()
+            throw error
+        }
+        do throws(SandboxError) { try ready.startAgent() } catch {
+            try? await engine.remove(ready.container.id)
+            throw error
+        }
+        table.change(name) {
+            $0.running = ready.container
+            $0.exit = nil
+            $0.keep(ready.socket)
+        }
+        watch(ready.container, name)
+        logger.info("started a sandbox", ["sandbox": name, "container": ready.container.id.prefix(12)])
+    }
+
+    private func standby(_ spec: SandboxSpec, loaded: Bool) async throws(SandboxError) -> DockerStart.Standby {
+        let (facts, runtime) = try await foundations()
+        let start = DockerStart(
+            engine: engine, spec: spec, folders: SandboxFolders(root: shelf.root, name: spec.name),
+            credentials: shelf.credentials(of: spec.name), runtime: runtime, owner: Self.agent, facts: facts,
+            node: shelf.tag)
+        return try await start.prepare(loaded: loaded, image: "\(Self.repository):\(Self.tag)")
+    }
+
+    public func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError) {
+        _ = try table.entry(name)
+        try shelf.credentials(of: name).replace(with: files)
+    }
+
+    /// Ends a container that waits for its start, with everything of it.
+    private func discardStandby(_ name: String, _ entry: Shelf.Table.Entry) async {
+        guard let standby = entry.standby else { return }
+        table.change(name) { $0.standby = nil }
+        standby.discard()
+        try? await engine.remove(standby.container.id)
+        shelf.forgetCredentials(of: name)
+    }
+
+    public func freeze(_ name: String) async throws(SandboxError) {
+        let running = try shelf.claimRunning(name)
+        defer { table.finish(name) }
+        try await running.freeze()
+    }
+
+    public func thaw(_ name: String) async throws(SandboxError) {
+        let running = try shelf.claimRunning(name)
+        defer { table.finish(name) }
+        try await running.thaw()
+    }
+
+    public func stop(_ name: String, grace: Duration) async throws(SandboxError) {
+        let entry = try table.begin(name, needed: "there") { _ in true }
+        defer { table.finish(name) }
+        await discardStandby(name, entry)
+        guard let running = entry.running, let end = entry.end else { return }
+        if grace > .zero {
+            try await running.signal("TERM")
+            if await !Self.ends(end, within: grace) {
+                logger.warn("a sandbox did not stop in time", ["sandbox": name])
+                try await running.signal("KILL")
+            }
+        } else {
+            // Killed as it stands: a frozen agent must not run for another moment.
+            try await running.signal("KILL")
+        }
+        _ = await end.value
+    }
+
+    private static func ends(_ end: Task<Int32?, Never>, within limit: Duration) async -> Bool {
+        await withTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                _ = await end.value
+                return true
+            }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return false
+            }
+            let isOver = await group.next() ?? true
+            group.cancelAll()
+            return isOver
+        }
+    }
+
+    public func remove(_ name: String) async throws(SandboxError) {
+        let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
+        await discardStandby(name, entry)
+        try shelf.remove(name)
+    }
+
+    // MARK: - Facts
+
+    public func names() -> [String] { table.names }
+    public func spec(of name: String) throws(SandboxError) -> SandboxSpec { try table.entry(name).spec }
+    public func state(of name: String) throws(SandboxError) -> SandboxState { try shelf.state(of: name) }
+    public func folders(of name: String) throws(SandboxError) -> SandboxFolders { try shelf.folders(of: name) }
+
+    public func gatewaySocket(of name: String) throws(SandboxError) -> String { try shelf.gatewaySocket(of: name) }
+
+    public func waitUntilReady(_ name: String, within limit: Duration) async throws(SandboxError) {
+        try await shelf.waitUntilReady(name, within: limit)
+    }
+
+    public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
+        try await shelf.waitForExit(of: name)
+    }
+
+    public func logs(of name: String, lines: Int) throws(SandboxError) -> String {
+        try shelf.logs(of: name, lines: lines)
+    }
+
+    public func readLog(
+        of name: String, _ log: SandboxLog, from start: LogStart
+    ) throws(SandboxError) -> LogPart {
+        try shelf.readLog(of: name, log, from: start)
+    }
+
+    public func confinement(of name: String) throws(SandboxError) -> SandboxConfinement {
+        let entry = try table.entry(name)
+        guard entry.running != nil,
+            let record = ContainerRecord.read(SandboxFolders(root: shelf.root, name: name).container)
+        else { throw .wrongState(name: name, needed: "running") }
+        return record.confinement
+    }
+
+    private func confinement(_ limits: SandboxSpec.Limits, _ facts: DockerEngine.Facts) -> SandboxConfinement {
+        var confinement = SandboxConfinement()
+        confinement.freezer = "cgroup"
+        for (name, isKnown, limit) in [
+            ("cpu", facts.cpuQuota, limits.cpuPercent), ("memory", facts.memoryLimit, limits.memoryBytes),
+            ("pids", facts.pidsLimit, limits.pids),
+        ] where isKnown == true && limit > 0 {
+            confinement.groupLimits.append(name)
+        }
+        confinement.processLimits = ["core"] + (limits.openFiles > 0 ? ["nofile"] : [])
+        if limits.memoryBytes > 0, facts.memoryLimit != true { confinement.processLimits.append("as") }
+        return confinement
+    }
+
+    private func watch(_ running: DockerRun, _ name: String) {
+        shelf.watch(running, name) { await running.collect() }
+    }
+}

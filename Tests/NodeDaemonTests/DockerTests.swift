@@ -1,0 +1,85 @@
+import Foundation
+import MeshNode
+import TestSupport
+import Testing
+
+/// Agents in containers of a real engine: between nodes with it and without it.
+@Suite(.enabled(if: DockerDaemon.isThere && SandboxSupport.isThere), .serialized)
+struct DockerTests {
+    private func environment(_ driver: String, _ daemon: DockerDaemon) -> [String: String] {
+        daemon.environment.merging(["KARS_NODE_DRIVER": driver]) { $1 }
+    }
+
+    @Test(arguments: [("embedded", "docker"), ("docker", "embedded"), ("docker", "docker")])
+    func anAgentMovesThereAndBackWhileItsClientsCall(_ here: String, _ there: String) async throws {
+        let daemon = try await DockerDaemon()
+        let (mesh, local, cloud) = try await FailureTests.paired(
+            localEnvironment: environment(here, daemon), cloudEnvironment: environment(there, daemon))
+        let made = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        #expect(made.driver == here)
+        // What a workspace may hold, with the modes and owners it has at the new place.
+        let workspace = local.home + "/node/sandboxes/a/workspace"
+        let owner = here == "docker" ? 1000 : getuid()
+        for (name, mode) in [("kept", 0o640), ("tool", 0o755)] as [(String, mode_t)] {
+            try Data(name.utf8).write(to: URL(filePath: "\(workspace)/\(name)"))
+            chmod("\(workspace)/\(name)", mode)
+            lchown("\(workspace)/\(name)", owner, owner)
+        }
+        symlink("kept", workspace + "/link")
+        let (gate, loop) = ("http://\(local.gateway)/agents/a/v1/chat", mesh.loop)
+        let token = try String(contentsOfFile: local.home + "/node/tokens/a", encoding: .utf8)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
+        let callers = Task {
+            for number in 1...300 {
+                let reply = try await ChatReply.ask("\(number)", at: gate, token: token, loop: loop)
+                #expect(reply.remembered.previous == (number == 1 ? nil : "\(number - 1)"))
+                #expect(reply.turn == number)
+            }
+        }
+        for target in ["cloud", "local"] {
+            _ = try await local.client.call(StartHandoff(sandboxName: "a", target: target))
+            try await waitUntil("the move to \(target)", within: .seconds(60)) {
+                try await local.status(of: "a").phase.isOver
+            }
+            let move = try await local.status(of: "a")
+            #expect(move.phase == .complete && move.error == nil)
+            #expect(move.digestBefore != nil && move.digestBefore == move.digestAfter)
+            let home = target == "cloud" ? cloud : local
+            let expected = (target == "cloud" ? there : here) == "docker" ? 1000 : getuid()
+            for name in ["", "/kept", "/tool", "/link"] {
+                var facts = stat()
+                #expect(lstat("\(home.home)/node/sandboxes/a/workspace\(name)", &facts) == 0, "\(name)")
+                #expect(facts.st_uid == expected, "\(target): \(name)")
+            }
+        }
+        try await callers.value
+        for node in [local, cloud] { await node.stop() }
+        await mesh.stop()
+        await daemon.stop()
+    }
+
+    @Test func aNodeKeepsTheDriverOfItsSandboxes() async throws {
+        let daemon = try await DockerDaemon()
+        let mesh = try await ProcessMesh()
+        // Nobody said which: an engine answers.
+        let node = try await NodeProcess("node", mesh, environment: environment("", daemon))
+        #expect(try await node.client.call(CreateSandbox(sandboxName: "a")).driver == "docker")
+        _ = try await node.chat("one", with: "a")
+        await node.kill()
+        try await node.restart()
+        #expect(try await node.chat("two", with: "a").remembered.previous == "one")
+        await node.kill()
+        let refused = try await ChildProcess(
+            MeshFixture.kars,
+            ["node", "--driver", "embedded", "--relay", mesh.relayURL, "--registry", mesh.registryURL, "--gateway",
+                "127.0.0.1:0", "--socket", mesh.folder.file("s")],
+            environment: environment("", daemon).merging(["KARS_HOME": node.home]) { $1 }
+        ).wait()
+        #expect(refused.status == 1 && refused.err.contains("--driver docker"))
+        try await node.restart()
+        _ = try await node.client.call(DestroySandbox(sandboxName: "a"))
+        await node.stop()
+        await mesh.stop()
+        await daemon.stop()
+    }
+}

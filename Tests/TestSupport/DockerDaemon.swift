@@ -1,0 +1,45 @@
+import Foundation
+
+/// A Docker engine of its own for one test: apart from any other on the machine, ended with the value.
+public final class DockerDaemon: Sendable {
+    private static let program = "/usr/sbin/dockerd"
+
+    /// Why there can be none; nil when there can.
+    public static let obstacle: String? = {
+        guard FileManager.default.isExecutableFile(atPath: program) else { return "\(program) is not installed" }
+        return geteuid() == 0 ? nil : "dockerd needs root"
+    }()
+
+    /// Says aloud that tests are skipped.
+    public static let isThere: Bool = {
+        if let obstacle { print("SKIPPED: no Docker engine can be started: \(obstacle)") }
+        return obstacle == nil
+    }()
+
+    private let folder = TemporaryFolder()
+    private let process: ChildProcess
+
+    /// The path of its Unix socket.
+    public var socket: String { folder.file("docker.sock") }
+    /// How programs find it.
+    public var environment: [String: String] { ["DOCKER_HOST": "unix://\(socket)"] }
+
+    /// Starts an engine without a network, and waits until it listens.
+    public init() async throws {
+        process = try ChildProcess(
+            Self.program,
+            [
+                "--host", "unix://\(folder.file("docker.sock"))", "--data-root", folder.file("data"),
+                "--exec-root", folder.file("exec"), "--pidfile", folder.file("pid"), "--iptables=false",
+                "--bridge=none",
+            ])
+        let path = socket
+        try await waitUntil("the engine listens", within: .seconds(60)) { FileManager.default.fileExists(atPath: path) }
+    }
+
+    /// Ends the engine and what it runs.
+    public func stop() async {
+        process.signal(SIGTERM)
+        _ = await process.wait()
+    }
+}
