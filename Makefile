@@ -24,6 +24,7 @@ release: setup ## Build kars and kars-load, optimised and without Swift librarie
 demo: release ## Move a talking agent between two peers on this machine
 	@scripts/demo
 
+test: export KARS_TEST = 1
 test: setup ## Build and run all tests
 	$(SWIFT) build --build-tests
 	# One at a time: many tests wait for real processes, and two cores make them wait for each other otherwise.
@@ -33,6 +34,7 @@ test: setup ## Build and run all tests
 	Tests/Scripts/image-test.sh $(DEBUG_KARS)
 	@bwrap --unshare-all --ro-bind / / true 2>/dev/null || \
 		echo "Note: this machine lets bubblewrap make no sandboxes; tests that need one were skipped."
+	@[ "$$(id -u)" = 0 ] || echo "Note: tests of the Docker driver were skipped; their engine needs root."
 
 test-full: export KARS_TEST_FULL = 1
 test-full: test ## Run all tests, the slow ones too

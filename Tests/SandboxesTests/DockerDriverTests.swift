@@ -216,7 +216,9 @@ struct DockerDriverTests {
             let runtime = world.folder.file(".runtime")
             let made = try FileManager.default.contentsOfDirectory(atPath: runtime)[0]
             try FileManager.default.removeItem(atPath: "\(runtime)/\(made)/lib/loader")
+            try await driver.setCredentials(of: "a", ["API_KEY": [1]])
             let failure = await #expect(throws: SandboxError.self) { try await driver.start("a") }
+            #expect(!FileManager.default.fileExists(atPath: "/dev/shm/kars-0-\(driver.tag)/a"))
             #expect("\(failure!)".contains("loader"), "\(failure!)")
             #expect(try await world.containers(driver) == 0)
             #expect(try driver.state(of: "a") == .created)

@@ -3,6 +3,7 @@
 # shellcheck disable=SC2016  # the stand-ins expand their arguments themselves
 set -euo pipefail
 
+unset KARS_TEST KARS_TEST_FULL
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -93,6 +93,16 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
     /// They lie in memory only while the sandbox needs them.
     func forgetCredentials(of name: String) { Self.forget(credentials(of: name), of: name, logger) }
 
+    /// Does what starts a sandbox; where that fails its credentials are forgotten too, as nothing will end that uses them.
+    func starting<Value: Sendable>(
+        _ name: String, _ body: () async throws(SandboxError) -> Value
+    ) async throws(SandboxError) -> Value {
+        do throws(SandboxError) { return try await body() } catch {
+            forgetCredentials(of: name)
+            throw error
+        }
+    }
+
     private static func forget(_ credentials: CredentialFolder, of name: String, _ logger: Logger) {
         do { try credentials.remove() } catch {
             logger.warn("credentials of a sandbox that ended are still in memory", ["sandbox": name, "error": "\(error)"])

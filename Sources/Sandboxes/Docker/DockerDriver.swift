@@ -137,19 +137,21 @@ public final class DockerDriver: SandboxDriver {
         table.change(name) { $0.standby = nil }
         let ready: DockerStart.Standby
         if let standby { ready = standby } else { ready = try await self.standby(entry.spec, loaded: false) }
-        do throws(SandboxError) {
-            // On disk before the agent runs: a later node finds every container whose agent does.
-            let facts = try await foundations().facts
-            try JSONFile.write(
-                ContainerRecord(id: ready.container.id, confinement: confinement(entry.spec.limits, facts)),
-                to: SandboxFolders(root: shelf.root, name: name).container)
-        } catch {
-            ready.discard()
-            throw error
-        }
-        do throws(SandboxError) { try ready.startAgent() } catch {
-            try? await engine.remove(ready.container.id)
-            throw error
+        try await shelf.starting(name) { () throws(SandboxError) in
+            do throws(SandboxError) {
+                // On disk before the agent runs: a later node finds every container whose agent does.
+                let facts = try await foundations().facts
+                try JSONFile.write(
+                    ContainerRecord(id: ready.container.id, confinement: confinement(entry.spec.limits, facts)),
+                    to: SandboxFolders(root: shelf.root, name: name).container)
+            } catch {
+                ready.discard()
+                throw error
+            }
+            do throws(SandboxError) { try ready.startAgent() } catch {
+                try? await engine.remove(ready.container.id)
+                throw error
+            }
         }
         table.change(name) {
             $0.running = ready.container
@@ -161,12 +163,14 @@ public final class DockerDriver: SandboxDriver {
     }
 
     private func standby(_ spec: SandboxSpec, loaded: Bool) async throws(SandboxError) -> DockerStart.Standby {
-        let (facts, runtime) = try await foundations()
-        let start = DockerStart(
-            engine: engine, spec: spec, folders: SandboxFolders(root: shelf.root, name: spec.name),
-            credentials: shelf.credentials(of: spec.name), runtime: runtime, owner: Self.agent, facts: facts,
-            node: shelf.tag)
-        return try await start.prepare(loaded: loaded, image: "\(Self.repository):\(Self.tag)")
+        try await shelf.starting(spec.name) { () throws(SandboxError) in
+            let (facts, runtime) = try await foundations()
+            let start = DockerStart(
+                engine: engine, spec: spec, folders: SandboxFolders(root: shelf.root, name: spec.name),
+                credentials: shelf.credentials(of: spec.name), runtime: runtime, owner: Self.agent, facts: facts,
+                node: shelf.tag)
+            return try await start.prepare(loaded: loaded, image: "\(Self.repository):\(Self.tag)")
+        }
     }
 
     public func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError) {

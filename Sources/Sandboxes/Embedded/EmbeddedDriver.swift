@@ -100,7 +100,7 @@ public final class EmbeddedDriver: SandboxDriver {
         }
         let ready: Launch.Standby
         if let standby { ready = standby } else { ready = try await self.standby(launch, loaded: false) }
-        try ready.startAgent(launch)
+        try await shelf.starting(name) { () throws(SandboxError) in try ready.startAgent(launch) }
         table.change(name) {
             $0.running = ready.running
             $0.exit = nil
@@ -123,11 +123,14 @@ public final class EmbeddedDriver: SandboxDriver {
     }
 
     private func standby(_ launch: Launch, loaded: Bool) async throws(SandboxError) -> Launch.Standby {
-        try await withCheckedContinuation { continuation in
-            queue.async {
-                continuation.resume(returning: Result { () throws(SandboxError) in try launch.prepare(loaded: loaded) })
-            }
-        }.get()
+        try await shelf.starting(launch.spec.name) { () throws(SandboxError) in
+            try await withCheckedContinuation { continuation in
+                queue.async {
+                    continuation.resume(
+                        returning: Result { () throws(SandboxError) in try launch.prepare(loaded: loaded) })
+                }
+            }.get()
+        }
     }
 
     /// Ends a sandbox that waits for its start, with everything of it.
