@@ -2,6 +2,8 @@
 public protocol SandboxDriver: Sendable {
     /// `embedded`, `docker` or `kubernetes`.
     var kind: String { get }
+    /// Whether a sandbox may come in a container image.
+    var takesImages: Bool { get }
 
     /// Finds the sandboxes of an earlier run of the node, those still running included. Call it first.
     func recover() async throws(SandboxError)

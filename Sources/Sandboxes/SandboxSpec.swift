@@ -26,7 +26,10 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     public let name: String
     /// `KARS_RUNTIME_KIND`, such as `byo`.
     public var runtimeKind: String
-    /// The agent's argument vector as seen inside; its first word is an absolute path.
+    /// The container image the agent comes in; nil for what the driver brings along.
+    public var image: String?
+    /// The agent's argument vector as seen inside; its first word is an absolute path. With an image it may be empty,
+    /// for what the image itself runs.
     public var command: [String]
     /// Added to the variables of runtime contract v1, and stronger than them.
     public var environment: [String: String]
@@ -38,12 +41,14 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     public var standby: Bool?
 
     public init(
-        name: String, runtimeKind: String = "byo", command: [String] = SandboxLayout.referenceAgent,
+        name: String, runtimeKind: String = "byo", image: String? = nil,
+        command: [String] = SandboxLayout.referenceAgent,
         environment: [String: String] = [:], limits: Limits = Limits(), settings: AgentSettings? = nil,
         standby: Bool? = nil
     ) {
         self.name = name
         self.runtimeKind = runtimeKind
+        self.image = image
         self.command = command
         self.environment = environment
         self.limits = limits
@@ -66,7 +71,11 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
             throw .invalidSpec(
                 reason: "a sandbox's name is 1 to 63 of a-z 0-9 -, with a letter or digit at both ends")
         }
-        guard let program = command.first, program.hasPrefix("/") else {
+        if let image, !Self.isImage(image) {
+            throw .invalidSpec(
+                reason: "the sandbox \(name) has an image that is not 1 to 255 of letters, digits and . _ / : @ -")
+        }
+        guard command.isEmpty ? image != nil : command[0].hasPrefix("/") else {
             throw .invalidSpec(reason: "the command of the sandbox \(name) must begin with an absolute path")
         }
         // A NUL would end an argument early and let the rest be read as an option of bubblewrap.
@@ -86,6 +95,15 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
         guard numbers.allSatisfy({ $0 >= 0 }) else {
             throw .invalidSpec(reason: "the sandbox \(name) has a negative limit")
         }
+    }
+
+    /// Whether an image's reference may be handed to an engine.
+    static func isImage(_ image: String) -> Bool {
+        (1...255).contains(image.utf8.count) && image.utf8.first != UInt8(ascii: "-")
+            && image.utf8.allSatisfy {
+                (0x30...0x39).contains($0) || (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0)
+                    || "._/:@-".utf8.contains($0)
+            }
     }
 
     static func isVariable(_ name: String) -> Bool {

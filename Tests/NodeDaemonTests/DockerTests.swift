@@ -58,6 +58,39 @@ struct DockerTests {
         await daemon.stop()
     }
 
+    @Test func anAgentInAnImageOfItsOwnMovesWhereImagesRun() async throws {
+        let daemon = try await DockerDaemon()
+        let (mesh, local, cloud) = try await FailureTests.paired(
+            localEnvironment: environment("docker", daemon), cloudEnvironment: environment("docker", daemon))
+        let plain = try await NodeProcess("plain", mesh)
+        let token = try await plain.client.call(
+            GeneratePairing(
+                pairingName: "plain", lifetime: 600, tokenBudget: 0, slots: 1, capabilities: [.handoff],
+                relayURL: nil, registryURL: nil)
+        ).token
+        _ = try await local.client.call(AcceptPairing(token: token))
+        // The reference agent in an image that finds it where kars is mounted.
+        let empty = TemporaryFolder()
+        try await daemon.makeImage(
+            "me/own:1", of: empty.path,
+            ["LABEL org.kars.runtime.contract=v1", #"CMD ["/opt/kars/bin/kars","agent"]"#])
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a", runtime: "byo", image: "me/own:1"))
+        _ = try await local.chat("one", with: "a")
+        for (target, phase) in [("plain", HandoffProgress.Phase.aborted), ("cloud", .complete)] {
+            _ = try await local.client.call(StartHandoff(sandboxName: "a", target: target))
+            try await waitUntil("the move to \(target)", within: .seconds(60)) {
+                try await local.status(of: "a").phase.isOver
+            }
+            let move = try await local.status(of: "a")
+            #expect(move.phase == phase)
+            if phase == .aborted { #expect(move.error?.contains("comes in the image me/own:1") == true) }
+        }
+        #expect(try await local.chat("two", with: "a").remembered.previous == "one")
+        for node in [local, cloud, plain] { await node.stop() }
+        await mesh.stop()
+        await daemon.stop()
+    }
+
     @Test func aNodeKeepsTheDriverOfItsSandboxes() async throws {
         let daemon = try await DockerDaemon()
         let mesh = try await ProcessMesh()

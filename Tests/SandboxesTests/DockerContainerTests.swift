@@ -6,14 +6,15 @@ import Testing
 
 struct DockerContainerTests {
     private func make(
-        _ spec: SandboxSpec, memory: Bool = true, pids: Bool = true, cpu: Bool = true
+        _ spec: SandboxSpec, image: DockerEngine.Image? = nil, memory: Bool = true, pids: Bool = true,
+        cpu: Bool = true
     ) throws -> [String: Any] {
         let facts = try JSONDecoder().decode(
             DockerEngine.Facts.self,
             from: Data(#"{"MemoryLimit":\#(memory),"PidsLimit":\#(pids),"CpuCfsQuota":\#(cpu)}"#.utf8))
         let container = DockerContainer(
             spec: spec, folders: SandboxFolders(root: "/data", name: spec.name), credentials: "/dev/shm/c",
-            runtime: DockerRuntime(folder: "/data/.runtime/1"), image: "kars-sandbox:v1",
+            runtime: DockerRuntime(folder: "/data/.runtime/1"), image: ("kars-sandbox:v1", image),
             owner: SandboxOwner(user: 1000, group: 1000), node: "t", facts: facts)
         return try #require(
             try JSONSerialization.jsonObject(with: JSONEncoder().encode(container)) as? [String: Any])
@@ -53,6 +54,37 @@ struct DockerContainerTests {
         host = try #require(try make(spec, memory: false, pids: false, cpu: false)["HostConfig"] as? [String: Any])
         #expect(host["Memory"] == nil && host["PidsLimit"] == nil && host["NanoCpus"] == nil)
         #expect(ulimits() == ["core", "nofile", "as"])
+    }
+
+    @Test func anImageKeepsItsCommandPlaceAndPath() throws {
+        let image = try JSONDecoder().decode(
+            DockerEngine.Image.self,
+            from: Data(
+                #"{"Config":{"Entrypoint":["python"],"Cmd":["-m","agent"],"WorkingDir":"/app","Env":["PATH=/venv/bin"]}}"#.utf8))
+        let container = try make(SandboxSpec(name: "a", image: "me/own:1", command: []), image: image)
+        let words = try #require(container["Cmd"] as? [String])
+        #expect(words.suffix(4) == ["--", "python", "-m", "agent"])
+        #expect(container["WorkingDir"] as? String == "/app")
+        let variables = try #require(container["Env"] as? [String])
+        let names = variables.map { variable in String(variable.prefix { $0 != "=" }) }
+        #expect(!names.contains("PATH") && names.contains("HOME") && names.contains("LANG"))
+        let mounts = try #require((container["HostConfig"] as? [String: Any])?["Mounts"] as? [[String: Any]])
+        #expect(!mounts.contains { ($0["Target"] as? String)?.hasPrefix("/etc/") == true })
+        // A command of the operator's own comes first.
+        let other = try make(SandboxSpec(name: "a", image: "me/own:1", command: ["/bin/x"]), image: image)
+        let own = try #require(other["Cmd"] as? [String])
+        #expect(own.suffix(2) == ["--", "/bin/x"])
+    }
+
+    @Test(arguments: ["", "-x", "a b", "a;b", "ä", "a\nb", String(repeating: "a", count: 256)])
+    func whatIsNoImageIsRefused(_ image: String) {
+        #expect(throws: SandboxError.self) { try SandboxSpec(name: "a", image: image).validate() }
+    }
+
+    @Test func aCommandMayBeLeftToAnImageAlone() throws {
+        try SandboxSpec(name: "a", image: "registry.example:5000/me/own@sha256:00ff", command: []).validate()
+        #expect(throws: SandboxError.self) { try SandboxSpec(name: "a", command: []).validate() }
+        #expect(throws: SandboxError.self) { try SandboxSpec(name: "a", image: "i", command: ["x"]).validate() }
     }
 
     @Test func descriptorsTravelWithTheirFiles() throws {

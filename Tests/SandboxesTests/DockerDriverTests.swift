@@ -208,6 +208,30 @@ struct DockerDriverTests {
         }
     }
 
+    @Test func imagesThatDoNotSayThatTheyKeepTheContractAreRefused() async throws {
+        try await with { world in
+            let driver = try world.driver()
+            try await driver.recover()
+            let empty = TemporaryFolder()
+            try await world.daemon.makeImage("silent:1", of: empty.path, [#"CMD ["/x"]"#])
+            try await world.daemon.makeImage("idle:1", of: empty.path, ["LABEL org.kars.runtime.contract=v1"])
+            for (image, word) in [
+                ("silent:1", "org.kars.runtime.contract=v1"), ("idle:1", "no command"), ("gone:1", "gone:1"),
+            ] {
+                try await driver.create(SandboxSpec(name: "a", image: image, command: []))
+                let failure = await #expect(throws: SandboxError.self) { try await driver.start("a") }
+                #expect("\(failure!)".contains(word), "\(failure!)")
+                try await driver.remove("a")
+            }
+            #expect(try await world.containers(driver) == 0)
+            // A runtime that is known by its name needs no label; what is not there is told by the init.
+            try await driver.create(SandboxSpec(name: "a", runtimeKind: "anthropic", image: "silent:1", command: []))
+            try await driver.start("a")
+            #expect(try await driver.waitForExit(of: "a") == 127)
+            #expect(try driver.logs(of: "a", lines: 3).contains("cannot run /x"))
+        }
+    }
+
     @Test func anEngineThatRefusesExplainsItself() async throws {
         try await with { world in
             let driver = try world.driver()

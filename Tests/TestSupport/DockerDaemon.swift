@@ -37,6 +37,20 @@ public final class DockerDaemon: Sendable {
         try await waitUntil("the engine listens", within: .seconds(60)) { FileManager.default.fileExists(atPath: path) }
     }
 
+    /// Makes an image of the files in a folder.
+    ///
+    /// - Parameter changes: lines as of a Dockerfile.
+    public func makeImage(_ name: String, of folder: String, _ changes: [String]) async throws {
+        let archive = self.folder.file("image.tar")
+        for words in [
+            ["tar", "-C", folder, "-cf", archive, "."],
+            ["docker", "import"] + changes.flatMap { ["--change", $0] } + [archive, name],
+        ] {
+            let output = try await ChildProcess(words[0], Array(words.dropFirst()), environment: environment).wait()
+            guard output.status == 0 else { throw DeadlineExceeded(description: "\(words[0]): \(output.err)") }
+        }
+    }
+
     /// Ends the engine and what it runs.
     public func stop() async {
         process.signal(SIGTERM)

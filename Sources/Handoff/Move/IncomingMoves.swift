@@ -114,6 +114,11 @@ actor IncomingMoves {
             else { throw Self.unusableID }
         }
         do { try offer.spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
+        if let image = offer.spec.image, !services.sandboxes.driver.takesImages {
+            throw OperationFailure(
+                .refused, "that agent comes in the image \(image), and this peer's \(services.sandboxes.driver.kind) "
+                    + "sandboxes take none")
+        }
         // The registry, not the giver, says whose agent it is.
         guard let home = try await services.registry.home(of: offer.lineage),
             let did = try? DID(parsing: home.home), did == peer.did,

@@ -105,14 +105,15 @@ public actor SandboxService {
 
     public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
         let name = request.sandboxName
-        if let image = request.image {
+        if let image = request.image, !driver.takesImages {
             throw OperationFailure(
                 .refused,
                 "the runtime \(request.runtime ?? "byo") needs the container image \(image), and this peer runs "
                     + "\(driver.kind) sandboxes, which take none",
                 hint: "'--runtime byo' without an image runs the reference agent")
         }
-        var spec = SandboxSpec(name: name, settings: request.settings)
+        var spec = SandboxSpec(name: name, image: request.image, settings: request.settings)
+        if request.image != nil { spec.command = [] }
         spec.environment = request.settings?.variables ?? [:]
         if let runtime = request.runtime { spec.runtimeKind = runtime }
         do { try spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }

@@ -58,23 +58,32 @@ struct DockerContainer: Encodable {
     var Env: [String]
     var Entrypoint: [String]
     var Cmd: [String]
-    var WorkingDir = SandboxLayout.home
+    var WorkingDir: String
     var NetworkDisabled = true
     var Labels: [String: String]
     var HostConfig: Host
 
     /// - Parameters:
+    ///   - image: its name and what it says of itself, where the spec has one.
     ///   - facts: a limit that the engine does not know is left out, as it would refuse it or say nothing.
     init(
-        spec: SandboxSpec, folders: SandboxFolders, credentials: String, runtime: DockerRuntime, image: String,
+        spec: SandboxSpec, folders: SandboxFolders, credentials: String, runtime: DockerRuntime,
+        image: (name: String, facts: DockerEngine.Image?),
         owner: SandboxOwner, node: String, facts: DockerEngine.Facts
     ) {
         Hostname = spec.name
-        Image = image
+        Image = image.name
         User = "\(owner.user):\(owner.group)"
-        Env = SandboxLayout.environment(of: spec).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        var variables = SandboxLayout.environment(of: spec)
+        let known = Set((image.facts?.Config?.Env ?? []).map { String($0.prefix { $0 != "=" }) })
+        // Programs of an image are where the image says.
+        for name in ["PATH", "LANG"] where known.contains(name) && spec.environment[name] == nil { variables[name] = nil }
+        Env = variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let folder = image.facts?.Config?.WorkingDir ?? ""
+        WorkingDir = folder.isEmpty ? SandboxLayout.home : folder
         Entrypoint = DockerRuntime.program
-        Cmd = SandboxInit.arguments(meeting: SandboxLayout.control, bounds: [], command: spec.command)
+        Cmd = SandboxInit.arguments(meeting: SandboxLayout.control, bounds: [],
+            command: spec.command.isEmpty ? image.facts?.command ?? [] : spec.command)
         Labels = [Self.nodeLabel: node, Self.sandboxLabel: spec.name]
         var host = Host()
         let limits = spec.limits
@@ -99,9 +108,9 @@ struct DockerContainer: Encodable {
             Mount(Source: folders.run, Target: SandboxLayout.run, ReadOnly: false),
             Mount(Source: credentials, Target: SandboxLayout.credentials, ReadOnly: true),
         ]
-        // The engine makes the host's own of these.
+        // The engine makes the host's own of two of these; an image has the others.
         for name in SandboxLayout.settings(for: spec, owner: owner).keys.sorted()
-        where !["hosts", "hostname"].contains(name) {
+        where spec.image == nil && !["hosts", "hostname"].contains(name) {
             host.Mounts.append(Mount(Source: "\(folders.etc)/\(name)", Target: "/etc/\(name)", ReadOnly: true))
         }
         HostConfig = host

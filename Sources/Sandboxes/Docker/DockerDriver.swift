@@ -16,6 +16,11 @@ import Transport
 /// Containers outlive the node: ``recover()`` of the next one adopts them.
 public final class DockerDriver: SandboxDriver {
     public let kind = "docker"
+    public let takesImages = true
+
+    /// The label of images that keep the runtime contract, and its version.
+    private static let contractLabel = "org.kars.runtime.contract"
+    private static let contract = "v1"
 
     /// An image without a file: what a sandbox needs is mounted.
     private static let repository = "kars-sandbox"
@@ -103,7 +108,7 @@ public final class DockerDriver: SandboxDriver {
         if let known = known.withLock({ $0 }) { return known }
         let facts = try await engine.facts()
         if let problem = Self.problem(of: facts) { throw .engine(reason: problem) }
-        if try await !engine.hasImage("\(Self.repository):\(Self.tag)") {
+        if try await engine.image("\(Self.repository):\(Self.tag)") == nil {
             try await engine.importImage(Self.emptyArchive, repository: Self.repository, tag: Self.tag)
         }
         let (root, executable) = (shelf.root, karsExecutable)
@@ -169,8 +174,30 @@ public final class DockerDriver: SandboxDriver {
                 engine: engine, spec: spec, folders: SandboxFolders(root: shelf.root, name: spec.name),
                 credentials: shelf.credentials(of: spec.name), runtime: runtime, owner: Self.agent, facts: facts,
                 node: shelf.tag)
-            return try await start.prepare(loaded: loaded, image: "\(Self.repository):\(Self.tag)")
+            return try await start.prepare(loaded: loaded, image: try await image(of: spec))
         }
+    }
+
+    /// What a sandbox comes in; fetched where it is not here yet.
+    private func image(of spec: SandboxSpec) async throws(SandboxError) -> (name: String, facts: DockerEngine.Image?) {
+        guard let name = spec.image else { return ("\(Self.repository):\(Self.tag)", nil) }
+        var found = try await engine.image(name)
+        if found == nil {
+            logger.info("fetching an image", ["sandbox": spec.name, "image": name])
+            try await engine.pull(name)
+            found = try await engine.image(name)
+        }
+        guard let image = found else { throw .engine(reason: "the image \(name) is not there") }
+        // Others are the runtimes that kars knows by name.
+        if spec.runtimeKind == "byo", image.Config?.Labels?[Self.contractLabel] != Self.contract {
+            throw .invalidSpec(
+                reason: "the image \(name) is not labelled \(Self.contractLabel)=\(Self.contract), so it does not say that it "
+                    + "keeps the runtime contract")
+        }
+        guard !spec.command.isEmpty || !image.command.isEmpty else {
+            throw .invalidSpec(reason: "the image \(name) names no command")
+        }
+        return (name, image)
     }
 
     public func setCredentials(of name: String, _ files: [String: [UInt8]]) async throws(SandboxError) {

@@ -60,8 +60,37 @@ struct DockerEngine: Sendable {
 
     // MARK: Images
 
-    func hasImage(_ name: String) async throws(SandboxError) -> Bool {
-        try await expect([200, 404], "GET", "/images/\(Self.escaped(name))/json").status == 200
+    /// What an image says of itself.
+    struct Image: Decodable, Sendable {
+        let Config: Configuration?
+
+        struct Configuration: Decodable, Sendable {
+            let Entrypoint: [String]?
+            let Cmd: [String]?
+            let WorkingDir: String?
+            let Env: [String]?
+            let Labels: [String: String]?
+        }
+
+        /// What it runs.
+        var command: [String] { (Config?.Entrypoint ?? []) + (Config?.Cmd ?? []) }
+    }
+
+    /// Nil when it is not on this machine.
+    func image(_ name: String) async throws(SandboxError) -> Image? {
+        let answer = try await expect([200, 404], "GET", "/images/\(Self.escaped(name))/json")
+        return answer.status == 404 ? nil : try decode(answer)
+    }
+
+    /// Fetches an image from its registry; takes as long as that takes.
+    func pull(_ name: String) async throws(SandboxError) {
+        let hasTag = name.contains("@") || name.split(separator: "/").last?.contains(":") == true
+        let reference = Self.escaped(hasTag ? name : name + ":latest")
+        let answer = try await expect([200, 404, 500], "POST", "/images/create?fromImage=\(reference)")
+        // Progress lines; the status was sent before the work was done.
+        guard answer.status == 200, !answer.body.containsText("\"error\"") else {
+            throw .engine(reason: "the image \(name) cannot be had: \(Self.message(answer.body))")
+        }
     }
 
     /// Makes an image of a tar archive.
@@ -202,9 +231,14 @@ struct DockerEngine: Sendable {
     }
 
     private static func message(_ body: [UInt8]) -> String {
-        struct Refusal: Decodable { let message: String? }
-        let told = try? JSONDecoder().decode(Refusal.self, from: Data(body))
-        return told?.message ?? String(String(decoding: body.prefix(300), as: UTF8.self))
+        struct Refusal: Decodable {
+            let message: String?
+            let error: String?
+        }
+        // Of progress lines the last one is the refusal.
+        let line = body.split(separator: UInt8(ascii: "\n")).last ?? []
+        let told = try? JSONDecoder().decode(Refusal.self, from: Data(line))
+        return told?.message ?? told?.error ?? String(String(decoding: body.prefix(300), as: UTF8.self))
     }
 
     private static func escaped(_ text: String) -> String {

@@ -48,7 +48,9 @@ struct DockerStart: Sendable {
     /// Brings the container to the point where its agent can start.
     ///
     /// - Parameter loaded: the agent knows standby, and is started to wait.
-    func prepare(loaded: Bool, image: String) async throws(SandboxError) -> Standby {
+    func prepare(
+        loaded: Bool, image: (name: String, facts: DockerEngine.Image?)
+    ) async throws(SandboxError) -> Standby {
         try folders.prepare(for: spec, credentials: credentials, owner: owner)
         let listener = try DescriptorPassing.listen(in: folders.run, name: SandboxLayout.controlName)
         defer { close(listener) }

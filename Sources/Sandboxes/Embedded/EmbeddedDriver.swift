@@ -16,6 +16,7 @@ import Transport
 /// Sandboxes outlive the node: ``recover()`` of the next one adopts them.
 public final class EmbeddedDriver: SandboxDriver {
     public let kind = "embedded"
+    public let takesImages = false
 
     private typealias Shelf = SandboxShelf<RunningSandbox, Launch.Standby>
 
@@ -75,7 +76,10 @@ public final class EmbeddedDriver: SandboxDriver {
         }
     }
 
-    public func create(_ spec: SandboxSpec) async throws(SandboxError) { try shelf.create(spec) }
+    public func create(_ spec: SandboxSpec) async throws(SandboxError) {
+        if let image = spec.image { throw .invalidSpec(reason: "embedded sandboxes take no image such as \(image)") }
+        try shelf.create(spec)
+    }
 
     /// The agent is this process's user.
     public func own(_ folder: String) throws(SandboxError) {}

@@ -198,7 +198,8 @@ public enum SandboxInit {
         var command = invocation.command
         if command.first == SandboxLayout.kars { command.replaceSubrange(0..<1, with: program) }
         var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) } + [nil]
-        execv(command[0], &arguments)
+        // An image may name its program without a folder.
+        if command[0].contains("/") { execv(command[0], &arguments) } else { execvp(command[0], &arguments) }
         let reason = String(cString: strerror(errno))
         fail("cannot run \(invocation.command[0]): \(reason)", status: errno == ENOENT ? 127 : 126)
     }
