@@ -275,6 +275,7 @@ public final class NodeService: Sendable {
             return Done()
         }
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
+        table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
         table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
         table.register(DestroySandbox.self) { request, _ in
             try await sandboxes.destroy(request)

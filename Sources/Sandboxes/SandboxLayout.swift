@@ -20,6 +20,8 @@ public enum SandboxLayout {
     static let control = run + "/" + controlName
     static let controlName = "control.sock"
     static let socketName = "gateway.sock"
+    /// Where the init takes commands.
+    static let commandsName = "commands.sock"
     static let user = "sandbox"
     static let userID = 1000
     static let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -67,6 +69,8 @@ public struct SandboxFolders: Sendable, Equatable {
     var initLog: String { logs + "/sandbox.log" }
     /// What is left of the engine's container after a restart of the node.
     var container: String { root + "/container.json" }
+    /// Where the sandbox's init takes commands (``SandboxCommand``).
+    public var commands: String { run + "/" + SandboxLayout.commandsName }
     var control: String { run + "/" + SandboxLayout.controlName }
     var etc: String { root + "/etc" }
     var spec: String { root + "/sandbox.json" }

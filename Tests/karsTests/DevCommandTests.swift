@@ -55,6 +55,7 @@ struct DevCommandTests {
             let status = try await kars("status", "dev-agent", "-o", "json")
             #expect(status.out.contains(#""model" : "gpt-4.1""#) && status.out.contains(#""browser""#))
             try await changeCredentials()
+            try await lookAround()
             try await stopAndComeBack(services)
         } catch {
             await sweep()
@@ -83,6 +84,23 @@ struct DevCommandTests {
         let status = try await kars("status", "dev-agent").out
         #expect(status.contains("Credentials:  EXA_API_KEY, SLACK_BOT_TOKEN\n"))
         #expect(status.contains("Ready            yes"), "\(status)")
+    }
+
+    /// A shell beside the agent, on a terminal that is not this one.
+    private func lookAround() async throws {
+        let terminal = try BuiltProgram.onTerminal(["connect", "dev-agent", "--shell"], home: home, environment: ports)
+        terminal.type("echo $((6 * 7)) $(id -u) $(pwd)\n")
+        try await terminal.expect("42 1000 /sandbox")
+        // It controls its terminal: Ctrl-C ends what runs in front, and not the shell.
+        terminal.type("sleep 1000\n")
+        try await terminal.expect("sleep 1000")
+        terminal.type("\u{3}")
+        terminal.type("echo after-$((1 + 1))\n")
+        try await terminal.expect("after-2")
+        terminal.type("exit 5\n")
+        #expect(await terminal.wait() == 5)
+        #expect(try await kars("connect", "dev-agent", "--shell").status == 2)  // no terminal
+        #expect(try await kars("connect", "dev-agent", "--shell", "--web").status == 2)
     }
 
     private func stopAndComeBack(_ services: [ServiceRecord]) async throws {

@@ -156,6 +156,19 @@ public struct SandboxStatus: PeerOperation {
     public typealias Answer = SandboxSummary
 }
 
+/// Where a sandbox of this peer takes commands, for a shell in it (`kars connect --shell`).
+public struct SandboxShell: PeerOperation {
+    public static let name = "sandbox.shell"
+    public static let access = OperationAccess.operatorOnly
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
+
+    public struct Answer: Codable, Sendable {
+        /// A Unix socket that the node's user can reach.
+        public var socket: String
+    }
+}
+
 /// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since.
 public struct SandboxLogs: PeerOperation {
     public static let name = "sandbox.logs"

@@ -229,6 +229,20 @@ public actor SandboxService {
         return summary
     }
 
+    /// Where a running sandbox of this peer takes commands.
+    public func shell(_ name: String) throws -> SandboxShell.Answer {
+        let record = try record(name)
+        guard record.home.key == identity.publicKey else {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(record.homeName), and a shell is had where an agent lives",
+                hint: "run 'kars connect \(name) --shell' there, or bring it home with 'kars handoff \(name) --to local'")
+        }
+        guard case .running = try driver.state(of: name) else {
+            throw OperationFailure(.conflict, "\(name) does not run", hint: "'kars status \(name)' says what it does")
+        }
+        return SandboxShell.Answer(socket: try driver.folders(of: name).commands)
+    }
+
     public var count: Int { records.count }
 
     // MARK: Moves

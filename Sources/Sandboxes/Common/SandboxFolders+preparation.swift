@@ -25,8 +25,11 @@ extension SandboxFolders {
         if let owner { for folder in [run, workspace] { try owner.own(folder) } }
     }
 
-    /// Opens the gateway's socket itself, never what a link at its path leads to.
-    func openSocket() throws(SandboxError) -> Int32 {
+    /// Opens the gateway's socket.
+    func openSocket() throws(SandboxError) -> Int32 { try Self.openSocket(socket) }
+
+    /// Opens a socket itself, never what a link at its path leads to.
+    static func openSocket(_ socket: String) throws(SandboxError) -> Int32 {
         let file = open(socket, LinuxCalls.openPathOnly | O_NOFOLLOW | O_CLOEXEC)
         guard file >= 0 else { throw .lastFailure(socket) }
         var facts = stat()

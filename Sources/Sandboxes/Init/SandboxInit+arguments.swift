@@ -33,6 +33,8 @@ extension SandboxInit {
 
     struct Invocation: Equatable {
         var becomesCommand = false
+        /// It controls the terminal that its input is.
+        var takesTerminal = false
         /// Where the node waits; nil where its descriptors were inherited.
         var meetingPlace: String?
         var bounds: [Bound] = []
@@ -45,6 +47,7 @@ extension SandboxInit {
             while let word = rest.popFirst() {
                 switch word {
                 case "--exec": becomesCommand = true
+                case "--terminal": takesTerminal = true
                 case "--meet":
                     guard let path = rest.popFirst(), path.hasPrefix("/") else { return nil }
                     meetingPlace = path

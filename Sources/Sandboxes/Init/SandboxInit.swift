@@ -10,7 +10,7 @@ import Transport
 ///
 ///     kars sandbox-init [--limit NAME=NUMBER]… -- COMMAND…       as process 1, with the driver's descriptors
 ///     kars sandbox-init --meet PATH [--limit NAME=NUMBER]… -- COMMAND…   as process 1; the node hands them over there
-///     kars sandbox-init --exec [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
+///     kars sandbox-init --exec [--terminal] [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
 public enum SandboxInit {
     /// Never returns. Call it first thing in `main`, while the process has one thread: it sets the signal
     /// mask all later threads inherit.
@@ -27,6 +27,9 @@ public enum SandboxInit {
         if let path = invocation.meetingPlace { meetNode(path, talk: talk) }
         awaitNode(talk)
         carryGateway()
+        let commands = CommandServer(
+            bounds: invocation.bounds, program: program, environment: currentEnvironment())
+        do { try commands.start() } catch { fail("commands cannot be taken: \(error)", status: 125) }
         guard send(talk, "r", 1, Int32(MSG_NOSIGNAL)) == 1 else { failWithoutNode() }
         let agent: Agent
         if awaitNode(talk) == Word.load {
@@ -40,7 +43,7 @@ public enum SandboxInit {
             agent = startAgent(invocation, standby: nil)
         }
         close(talk)
-        supervise(agent, signals)
+        supervise(agent, commands, signals)
     }
 
     /// What the node says, one byte each.
@@ -166,7 +169,7 @@ public enum SandboxInit {
         } catch { fail("\(error)", status: 126) }
     }
 
-    private static func supervise(_ agent: Agent, _ signals: sigset_t) -> Never {
+    private static func supervise(_ agent: Agent, _ commands: CommandServer, _ signals: sigset_t) -> Never {
         var waited = signals
         while true {
             var number: Int32 = 0
@@ -179,7 +182,10 @@ public enum SandboxInit {
             while true {
                 let pid = waitpid(-1, &status, WNOHANG)
                 guard pid > 0 else { break }
-                guard pid == agent.pid else { continue }
+                guard pid == agent.pid else {
+                    commands.ended(pid, Spawn.exitStatus(status))
+                    continue
+                }
                 // A process the agent left behind may hold the pipe open: its output is not waited for.
                 _ = agent.drained.wait(timeout: .now() + .milliseconds(200))
                 _exit(Spawn.exitStatus(status))
@@ -189,6 +195,12 @@ public enum SandboxInit {
 
     /// In the agent's process: takes the limits on and becomes the agent.
     private static func become(_ invocation: Invocation) -> Never {
+        if invocation.takesTerminal {
+            let takeTerminal: UInt = 0x540E  // TIOCSCTTY
+            guard ioctl(STDIN_FILENO, takeTerminal, 0) == 0 else {
+                fail("the terminal: \(String(cString: strerror(errno)))", status: 126)
+            }
+        }
         for bound in invocation.bounds {
             var limit = rlimit(rlim_cur: rlim_t(bound.value), rlim_max: rlim_t(bound.value))
             guard setrlimit(bound.resource.number, &limit) == 0 else {

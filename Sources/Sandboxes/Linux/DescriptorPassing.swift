@@ -21,6 +21,14 @@ enum DescriptorPassing {
         from path: String, count: Int
     ) throws(SandboxError) -> (files: [Int32], socket: Int32) {
         let socket = try connect(path)
+        do throws(SandboxError) { return (try take(count, from: socket), raised(socket)) } catch {
+            close(socket)
+            throw error
+        }
+    }
+
+    /// Takes what ``send(_:over:)`` sent over a socket.
+    static func take(_ count: Int, from socket: Int32) throws(SandboxError) -> [Int32] {
         var byte: UInt8 = 0
         var files: [Int32] = []
         let received = withControl(count: count) { control, size -> Int in
@@ -38,12 +46,8 @@ enum DescriptorPassing {
             files = Array(numbers.bindMemory(to: Int32.self))
             return 1
         }
-        guard received == 1 else {
-            let failure = SandboxError.lastFailure(path)
-            close(socket)
-            throw failure
-        }
-        return (files.map(raised), raised(socket))
+        guard received == 1 else { throw .lastFailure("descriptors") }
+        return files.map(raised)
     }
 
     /// The same file under a number that no program expects.
@@ -69,7 +73,7 @@ enum DescriptorPassing {
         return socket
     }
 
-    private static func connect(_ path: String) throws(SandboxError) -> Int32 {
+    static func connect(_ path: String) throws(SandboxError) -> Int32 {
         let socket = try makeSocket()
         let connected = try withAddress(path) { Glibc.connect(socket, $0, $1) }
         guard connected == 0 else {

@@ -1,4 +1,5 @@
 import CommandTree
+import Glibc
 import MeshNode
 
 extension Command {
@@ -6,7 +7,8 @@ extension Command {
     static let connect = Command(
         "connect", summary: "Talk to an agent",
         discussion: """
-            In the terminal, line by line; with --web in a browser. Both go through the gateway of this machine's \
+            In the terminal, line by line; with --web in a browser, with --shell to a shell beside it in its sandbox. \
+            The first two go through the gateway of this machine's \
             node, so an agent that moved away is reached in the same way, and one that moves meanwhile keeps answering.
 
             The address that --web prints holds the agent's gateway token after a #, which a browser sends to nobody. \
@@ -14,6 +16,7 @@ extension Command {
             """,
         arguments: [.sandbox],
         options: [
+            .flag("shell", help: "Open a shell in the sandbox of an agent that lives here", conflicts: ["web", "cloud"]),
             .flag("web", help: "Print the address of the web page, and serve it at --port"),
             .flag("local", help: "Only when the agent lives here"),
             .flag("cloud", help: "Only when the agent lives at another peer", conflicts: ["local"]),
@@ -28,18 +31,31 @@ extension Command {
         examples: [
             Example("kars connect researcher", "Talk to it in the terminal"),
             Example("kars connect researcher --web", "Talk to it in a browser"),
+            Example("kars connect researcher --shell", "Look around in its sandbox"),
             Example("echo 'what is new?' | kars connect researcher", "Ask one thing from a script"),
         ],
-        environment: [KarsHome.variable], group: "Operations", laterOptions: ["shell"]
+        environment: [KarsHome.variable], group: "Operations"
     ) { invocation in
         guard invocation.flag("web") || !invocation.isGiven("port") else {
             throw UsageError.refused("--port is for --web")
         }
+        if invocation.flag("shell") { return try await openShell(invocation) }
         let door = try await AgentDoorway.find(invocation)
         if invocation.flag("web") {
             try await WebForward(door: door).run(port: try invocation.integer("port") ?? door.gateway?.port ?? 18789)
         } else {
             try await TerminalChat(door: door).run()
         }
+    }
+
+    private static func openShell(_ invocation: Invocation) async throws {
+        guard Console.isInteractive, isatty(STDOUT_FILENO) == 1 else {
+            throw UsageError.refused("--shell needs a terminal")
+        }
+        let name = invocation.required("name")
+        let answer = try await NodeConnection.call(SandboxShell(sandboxName: name), invocation)
+        let status = try await TerminalShell(agent: name, socket: answer.socket).run(
+            environment: invocation.environment)
+        if status != 0 { throw CommandEnd(status: status) }
     }
 }
