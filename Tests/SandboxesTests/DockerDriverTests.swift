@@ -208,6 +208,89 @@ struct DockerDriverTests {
         }
     }
 
+    @Test func aForkBombAndAHogHurtTheirSandboxAlone() async throws {
+        try await with { world in
+            let driver = try world.driver()
+            try await driver.recover()
+            // Tells how many it could start, as each waits for its word to end.
+            try await world.create("bomb", "n=0; while [ $n -lt 200 ]; do sleep 30 & n=$((n+1)); done; echo all", by: driver)
+            try await world.create("hog", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done", by: driver)
+            for (name, limits) in [
+                ("bomb", SandboxSpec.Limits(pids: 64)), ("hog", SandboxSpec.Limits(memoryBytes: 64 << 20)),
+            ] {
+                let folders = try driver.folders(of: name)
+                var spec = try driver.spec(of: name)
+                spec.limits = limits
+                // With other limits: the workspace is kept, and made anew around it.
+                let kept = world.folder.file("kept-\(name)")
+                try FileManager.default.moveItem(atPath: folders.workspace, toPath: kept)
+                try await driver.remove(name)
+                try await driver.create(spec)
+                try FileManager.default.removeItem(atPath: folders.workspace)
+                try FileManager.default.moveItem(atPath: kept, toPath: folders.workspace)
+                try await driver.start(name)
+            }
+            #expect(try driver.confinement(of: "bomb").groupLimits.contains("pids"))
+            try await waitUntil("the bomb fails") {
+                let log = try driver.logs(of: "bomb", lines: 100)
+                return log.contains("Cannot fork") || log.contains("Resource temporarily unavailable")
+            }
+            #expect(try !driver.logs(of: "bomb", lines: 100).contains("all\n"))
+            #expect(try await driver.waitForExit(of: "hog") == 137)
+            try await driver.stop("bomb", grace: .zero)
+            #expect(try await world.containers(driver) == 0)
+        }
+    }
+
+    @Test func anEngineThatIsStartedAnewLeavesItsContainersStopped() async throws {
+        try await with { world in
+            let driver = try world.driver()
+            try await driver.recover()
+            try await world.create("a", "trap 'echo end >> end; exit 4' TERM; echo up; \(Self.loop)", by: driver)
+            try await driver.start("a")
+            try await waitUntil("its word") { try driver.logs(of: "a", lines: 5) == "up\n" }
+            try await world.daemon.restart()
+            #expect(try await driver.waitForExit(of: "a") == 4)
+            #expect(try driver.state(of: "a") == .stopped(exit: 4))
+            // What the engine had no time to remove goes with the next start.
+            try await driver.start("a")
+            #expect(try await world.containers(driver) == 1)
+            guard case .running = try driver.state(of: "a") else { throw SandboxError.unknown(name: "a") }
+            try await driver.stop("a", grace: .zero)
+            try await driver.remove("a")
+            #expect(try await world.containers(driver) == 0)
+        }
+    }
+
+    @Test func fiftyContainersLiveBesideEachOther() async throws {
+        try await with { world in
+            let driver = try world.driver()
+            try await driver.recover()
+            let names = (0..<50).map { "s\($0)" }
+            for name in names {
+                try await driver.create(SandboxSpec(name: name, command: SandboxLayout.referenceAgent))
+            }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for name in names { group.addTask { try await driver.start(name) } }
+                try await group.waitForAll()
+            }
+            for name in names { try await driver.waitUntilReady(name, within: .seconds(60)) }
+            #expect(try await world.containers(driver) == 50)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for name in names {
+                    group.addTask {
+                        try await driver.stop(name, grace: .zero)
+                        try await driver.remove(name)
+                    }
+                }
+                try await group.waitForAll()
+            }
+            #expect(try await world.containers(driver) == 0 && driver.names().isEmpty)
+            let left = try FileManager.default.contentsOfDirectory(atPath: world.folder.path).sorted()
+            #expect(left == [".lock", ".runtime"])
+        }
+    }
+
     @Test func imagesThatDoNotSayThatTheyKeepTheContractAreRefused() async throws {
         try await with { world in
             let driver = try world.driver()

@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A Docker engine of its own for one test: apart from any other on the machine, ended with the value.
 public final class DockerDaemon: Sendable {
@@ -16,8 +17,8 @@ public final class DockerDaemon: Sendable {
         return obstacle == nil
     }()
 
-    private let folder = TemporaryFolder()
-    private let process: ChildProcess
+    private let folder: TemporaryFolder
+    private let process: Mutex<ChildProcess>
 
     /// The path of its Unix socket.
     public var socket: String { folder.file("docker.sock") }
@@ -26,15 +27,33 @@ public final class DockerDaemon: Sendable {
 
     /// Starts an engine without a network, and waits until it listens.
     public init() async throws {
-        process = try ChildProcess(
-            Self.program,
+        folder = TemporaryFolder()
+        process = Mutex(try Self.launch(folder))
+        try await listens()
+    }
+
+    private static func launch(_ folder: TemporaryFolder) throws -> ChildProcess {
+        try ChildProcess(
+            program,
             [
                 "--host", "unix://\(folder.file("docker.sock"))", "--data-root", folder.file("data"),
                 "--exec-root", folder.file("exec"), "--pidfile", folder.file("pid"), "--iptables=false",
                 "--bridge=none",
             ])
+    }
+
+    private func listens() async throws {
         let path = socket
         try await waitUntil("the engine listens", within: .seconds(60)) { FileManager.default.fileExists(atPath: path) }
+    }
+
+    /// Ends the engine, and with it its containers, and starts it again.
+    public func restart() async throws {
+        await stop()
+        unlink(socket)
+        let next = try Self.launch(folder)
+        process.withLock { $0 = next }
+        try await listens()
     }
 
     /// Makes an image of the files in a folder.
@@ -53,7 +72,8 @@ public final class DockerDaemon: Sendable {
 
     /// Ends the engine and what it runs.
     public func stop() async {
-        process.signal(SIGTERM)
-        _ = await process.wait()
+        let running = process.withLock { $0 }
+        running.signal(SIGTERM)
+        _ = await running.wait()
     }
 }

@@ -263,6 +263,10 @@ public final class DockerDriver: SandboxDriver {
     public func remove(_ name: String) async throws(SandboxError) {
         let entry = try table.begin(name, needed: "stopped") { $0.running == nil }
         await discardStandby(name, entry)
+        do throws(SandboxError) { try await engine.removeAll(of: name, node: shelf.tag) } catch {
+            table.finish(name)
+            throw error
+        }
         try shelf.remove(name)
     }
 

@@ -162,6 +162,14 @@ struct DockerEngine: Sendable {
         _ = try await expect([204, 404, 409], "DELETE", "/containers/\(id)?force=1&v=1")
     }
 
+    /// Removes what is left of a sandbox, such as a container that ended while the engine did.
+    func removeAll(of sandbox: String, node: String) async throws(SandboxError) {
+        for (id, labels) in try await list(label: DockerContainer.nodeLabel, value: node)
+        where labels[DockerContainer.sandboxLabel] == sandbox {
+            try await remove(id)
+        }
+    }
+
     /// Waits for the end.
     ///
     /// - Returns: its exit status; nil when it is gone.

@@ -77,8 +77,9 @@ struct DockerStart: Sendable {
         }
     }
 
-    /// Another node of this machine may have a sandbox of the same name, and one that crashed may have left its own.
+    /// Another node of this machine may have a sandbox of the same name.
     private func create(_ container: DockerContainer) async throws(SandboxError) -> String {
+        try await engine.removeAll(of: spec.name, node: node)
         let names = ["kars-\(spec.name)", "kars-\(spec.name)-\(node)"]
         for name in names {
             if let id = try await engine.create(name, container) { return id }
