@@ -42,11 +42,12 @@ test-full: test ## Run all tests, the slow ones too
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
-bench: release ## Measure start-up, sessions, the relay and the registry beside their limits or the Python library
+bench: release ## Measure start-up, sandboxes, sessions, the relay and the registry beside their limits or the Python library
 	$(RELEASE) --product kars-bench
 	$(RELEASE) --product kars-bench-relay
 	$(RELEASE) --product kars-bench-registry
 	@scripts/bench
+	@scripts/bench-sandboxes
 	@scripts/bench-sessions
 	@$$($(SWIFT) build -c release --show-bin-path)/kars-bench-relay
 	@scripts/bench-registry
