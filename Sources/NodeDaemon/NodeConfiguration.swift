@@ -25,6 +25,8 @@ public struct NodeConfiguration: Sendable {
     public var gateway: Endpoint
     public var gatewayTLS: ServerTLS?
     public var allowPlaintext: Bool
+    /// Where other peers reach the gateway, for moves that need no relay.
+    public var advertised: ServiceURL?
     /// The Unix socket for commands.
     public var socketPath: String
     /// A pairing token to redeem at the start.

@@ -128,7 +128,11 @@ public final class NodeService: Sendable {
             fill: { try await WorkspaceCopy.copy(from: $0, to: $1) })
         handoffs = HandoffService(
             identity: identity, store: store, calls: calls, registry: registry, sandboxes: sandboxes,
-            gate: gate, pairings: pairings, folder: configuration.dataFolder, loop: loop, logger: logger)
+            gate: gate, pairings: pairings, folder: configuration.dataFolder,
+            direct: DirectPolicy(
+                advertised: configuration.advertised?.description,
+                isNear: configuration.relay.isLoopback && configuration.gateway.isLoopback, tls: configuration.tls),
+            loop: loop, logger: logger)
         registerOperations()
     }
 
@@ -140,7 +144,7 @@ public final class NodeService: Sendable {
         let webUI = WebUI(gate: gate, sandboxes: sandboxes)
         let server = try await Server(
             loops: [loop], endpoint: configuration.gateway, tls: configuration.gatewayTLS, limits: limits,
-            http: { [self, health, gate] request in
+            http: { [self, health, gate, handoffs] request in
                 if let answer = health.answer(path: request.path) {
                     return .text(answer.body, status: answer.status, contentType: answer.contentType)
                 }
@@ -151,6 +155,7 @@ public final class NodeService: Sendable {
                     return later
                 }
                 if let answer = webUI.answer(request) { return answer }
+                if let answer = await handoffs.answer(request) { return answer }
                 return await gate.handle(request)
             }, webSocket: { [gate] in gate.accept($0) })
         running.withLock { $0.server = server }

@@ -13,6 +13,8 @@ struct ChunkSender: Sendable {
     let peer: PeerIdentity
     let calls: MeshCalls
     let meter: TransferMeter
+    /// The way without the relay, where there is one.
+    var direct: DirectSender?
 
     /// - Parameters:
     ///   - isExact: a chunk that cannot be read any more is an error. While the agent runs, the next round
@@ -58,10 +60,9 @@ struct ChunkSender: Sendable {
                     try await group.next()
                     underWay -= 1
                 }
-                let message = SendChunks(id: id, chunks: batch)
-                let bytes = batchBytes
+                let (chunks, bytes) = (batch, batchBytes)
                 group.addTask {
-                    _ = try await calls.call(message, of: peer)
+                    try await deliver(chunks)
                     meter.sent(bytes)
                 }
                 underWay += 1
@@ -77,7 +78,8 @@ struct ChunkSender: Sendable {
                     unreadable.append(id)
                     continue
                 }
-                if batchBytes + chunk.count > Self.messageBytes { try await flush() }
+                let limit = direct?.isUsable == true ? DirectWay.requestBytes : Self.messageBytes
+                if batchBytes + chunk.count > limit { try await flush() }
                 batch.append(WireBytes(chunk))
                 batchBytes += chunk.count
                 sent += chunk.count
@@ -85,6 +87,23 @@ struct ChunkSender: Sendable {
             try await flush()
             try await group.waitForAll()
             return (sent, unreadable)
+        }
+    }
+
+    private func deliver(_ chunks: [WireBytes]) async throws {
+        if let direct, await direct.send(chunks) { return }
+        // What was gathered for one request may be too much for one message.
+        var rest = chunks[...]
+        while !rest.isEmpty {
+            var bytes = 0
+            let part = rest.prefix { chunk in
+                bytes += chunk.bytes.count
+                return bytes <= Self.messageBytes
+            }
+            // A chunk is never larger than a message.
+            let message = part.isEmpty ? rest.prefix(1) : part
+            _ = try await calls.call(SendChunks(id: id, chunks: Array(message)), of: peer)
+            rest = rest.dropFirst(message.count)
         }
     }
 

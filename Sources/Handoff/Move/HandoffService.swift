@@ -17,12 +17,13 @@ public actor HandoffService {
 
     public init(
         identity: Identity, store: NodeStore, calls: MeshCalls, registry: RegistryClient,
-        sandboxes: SandboxService, gate: Gate, pairings: PairingService, folder: String, loop: EventLoop,
-        logger: Logger
+        sandboxes: SandboxService, gate: Gate, pairings: PairingService, folder: String, direct: DirectPolicy,
+        loop: EventLoop, logger: Logger
     ) {
         services = MoveServices(
             identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
-            journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), logger: logger)
+            journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), direct: direct,
+            loop: loop, logger: logger)
         incoming = IncomingMoves(services: services, folder: folder + "/moves")
         fence = HomeFence(services: services)
         self.pairings = pairings
@@ -71,6 +72,18 @@ public actor HandoffService {
             await gate.openStreams?.take(request, from: peer)
             return Done()
         }
+    }
+
+    /// Takes what a giver sends without the relay (`POST` at the gateway).
+    ///
+    /// - Returns: nil for what is no such request.
+    public nonisolated func answer(_ request: HTTPRequest) async -> HTTPResponse? {
+        guard let id = DirectWay.move(in: request.path) else { return nil }
+        guard request.method == "POST" else { return .text("{\"error\":\"only POST\"}", status: 405) }
+        guard let answer = await incoming.takeDirect(id, request.body) else {
+            return .text("{\"error\":\"no such move\"}", status: 404)
+        }
+        return HTTPResponse(status: 200, headers: ["content-type": "application/octet-stream"], body: .bytes(answer))
     }
 
     // MARK: Recovery

@@ -39,6 +39,8 @@ actor IncomingMove {
     private var built: (manifest: Manifest, scan: ScanState)?
     /// Where the tree is: beside the sandbox, and from the standby on its workspace.
     private var place: String
+    /// For what comes without the relay.
+    nonisolated let direct: DirectReceiver
     private var hasSeeded = false
     private var isOver = false
     /// Steps that run now; while one of them needs the tree or the manifest for itself, it is alone.
@@ -55,18 +57,21 @@ actor IncomingMove {
         self.agent = agent
         self.folder = folder
         self.services = services
+        direct = DirectReceiver(id: record.id)
         place = folder + "/tree"
         try AtomicFile.makeFolder(place)
         try services.sandboxes.driver.own(place)
         store = try ChunkStore(folder: folder + "/chunks")
     }
 
-    func offerAnswer() -> OfferMove.Answer {
+    /// - Parameter gateway: where the giver may reach this peer.
+    func offerAnswer(gateway: String?) -> OfferMove.Answer {
         let timestamp = MeshTimestamp.format(Date())
         let text = SuccessionCertificate.signedText(
             old: record.oldAgent.text, new: agent.did.text, epoch: UInt64(record.epoch), timestamp: timestamp)
         return OfferMove.Answer(
-            newKey: agent.publicKey, timestamp: timestamp, proof: WireBytes(agent.sign(Array(text.utf8))))
+            newKey: agent.publicKey, timestamp: timestamp, proof: WireBytes(agent.sign(Array(text.utf8))),
+            direct: gateway.map(direct.way(at:)))
     }
 
     // MARK: Steps

@@ -36,6 +36,20 @@ actor IncomingMoves {
 
     func withdrawInvitation(_ lineage: DID) { invitations[lineage] = nil }
 
+    /// Takes chunks that came without the relay.
+    ///
+    /// - Returns: the answer; nil for what is not of a move that is under way.
+    func takeDirect(_ id: String, _ box: [UInt8]) async -> [UInt8]? {
+        guard let move = moves[id] else { return nil }
+        let receiver = move.direct
+        guard let chunks = try? await DiskWork.run({ receiver.open(box) }) else { return nil }
+        do { try await move.take(SendChunks(id: id, chunks: chunks)) } catch {
+            services.logger.info("chunks were not taken", ["move": id, "error": "\(error)"])
+            return nil
+        }
+        return receiver.answer(to: box)
+    }
+
     // MARK: Steps
 
     func take(_ offer: OfferMove, from caller: OperationCaller) async throws -> OfferMove.Answer {
@@ -91,7 +105,9 @@ actor IncomingMoves {
             record, sandbox: sandbox, agent: agent, folder: moveFolder(offer.id), services: services)
         moves[offer.id] = move
         watch(offer.id)
-        return await move.offerAnswer()
+        // An address of this machine alone serves peers that share it; they know by the relay's.
+        let own = services.direct.isNear ? await services.sandboxes.gatewayURL : nil
+        return await move.offerAnswer(gateway: services.direct.advertised ?? own)
     }
 
     /// A giver that went away must not hold one of the few places for ever.

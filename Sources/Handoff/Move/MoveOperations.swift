@@ -26,6 +26,8 @@ struct OfferMove: PeerOperation {
         let newKey: PublicKey
         let timestamp: String
         let proof: WireBytes
+        /// How chunks may come without the relay; nil where the taker knows no address of its own.
+        var direct: DirectWay?
     }
 }
 

@@ -1,6 +1,7 @@
 import MeshIdentity
 import MeshNode
 import Observability
+import Transport
 
 /// What both sides of a move work with.
 struct MoveServices: Sendable {
@@ -11,5 +12,23 @@ struct MoveServices: Sendable {
     let gate: Gate
     let journal: MoveJournal
     let hooks: AgentHooks
+    let direct: DirectPolicy
+    let loop: EventLoop
     let logger: Logger
+}
+
+/// Whether and how a peer's moves may go without the relay.
+public struct DirectPolicy: Sendable {
+    /// Where other peers reach this one's gateway; nil when only this machine can, or nobody said.
+    public var advertised: String?
+    /// Whether the relay is on this machine, so that peers which share it may be too.
+    public var isNear: Bool
+    /// Trust for the gateways of others.
+    public var tls: ClientTLS
+
+    public init(advertised: String? = nil, isNear: Bool, tls: ClientTLS) {
+        self.advertised = advertised
+        self.isNear = isNear
+        self.tls = tls
+    }
 }

@@ -21,7 +21,7 @@ actor WorkspaceSender {
     private let peer: PeerIdentity
     private let calls: MeshCalls
     private let workspace: String
-    private let chunks: ChunkSender
+    private var chunks: ChunkSender
     nonisolated let meter = TransferMeter()
     private var round = 0
     private var scan: ScanState?
@@ -37,6 +37,9 @@ actor WorkspaceSender {
         self.workspace = workspace
         chunks = ChunkSender(id: id, peer: peer, calls: calls, meter: meter)
     }
+
+    /// Sends chunks without the relay as long as that works.
+    func use(_ direct: DirectSender?) { chunks.direct = direct }
 
     /// Looks at the workspace for the first time.
     ///

@@ -26,7 +26,8 @@ public actor SandboxService {
     private let running: Gauge
     private(set) var records: [String: SandboxRecord] = [:]
     private var busy: Set<String> = []
-    private var gatewayURL = ""
+    /// Where clients reach the agents; empty before that is known.
+    public private(set) var gatewayURL = ""
 
     public init(
         driver: any SandboxDriver, identity: Identity, peerName: String, store: NodeStore,

@@ -29,6 +29,14 @@ public struct ServiceURL: Sendable, Hashable {
     /// Path and query as sent in the request line; starts with "/".
     public var target: String
 
+    /// Whether it is on this machine.
+    public var isLoopback: Bool {
+        switch place {
+        case .tcp(let host, _): AddressText.isLoopback(host)
+        case .unix: true
+        }
+    }
+
     /// Reads `scheme://host[:port][/path][?query]` or `unix:/path`.
     ///
     /// User names, passwords, fragments, spaces and control bytes are refused.

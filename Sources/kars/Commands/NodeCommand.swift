@@ -32,6 +32,11 @@ extension Command {
                 help: "Where clients reach the agents; port 0 lets the kernel pick",
                 defaultValue: "127.0.0.1:18789", environment: ServiceOptions.variable("node", "gateway")),
             .value(
+                "advertise", "url", kind: .url(schemes: ["http", "https"]),
+                help: "Where other peers reach the gateway: moves then send their bulk there, sealed, and not by the relay",
+                defaultNote: "the gateway itself where it and the relay are on this machine",
+                environment: ServiceOptions.variable("node", "advertise")),
+            .value(
                 "socket", "path", kind: .file, help: "Unix socket for commands",
                 defaultNote: "node.sock in the data folder", environment: ServiceOptions.variable("node", "socket")),
             .value(
@@ -79,6 +84,7 @@ extension Command {
         configuration.relayToken = try SecretFile.read("relay-token-file", invocation)
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
         configuration.trustThreshold = Double(try invocation.integer("trust-threshold") ?? 0)
+        configuration.advertised = try ServiceOptions.url("advertise", invocation)
         configuration.driver = invocation.value("driver").flatMap(DriverKind.init(rawValue:))
         configuration.requiresSignedKnocks = invocation.flag("require-signed-knocks")
         if PassphrasePrompt.isPossible {
