@@ -43,7 +43,8 @@ final class TakerWorld {
         try await sandboxes.recover(except: [])
         services = MoveServices(
             identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
-            journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), logger: .silent)
+            journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop),
+            direct: DirectPolicy(isNear: true, tls: ClientTLS()), loop: loop, logger: .silent)
         incoming = IncomingMoves(services: services, folder: folder.file("moves"))
     }
 

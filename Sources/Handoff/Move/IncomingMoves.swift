@@ -107,7 +107,7 @@ actor IncomingMoves {
         watch(offer.id)
         // An address of this machine alone serves peers that share it; they know by the relay's.
         let own = services.direct.isNear ? await services.sandboxes.gatewayURL : nil
-        return await move.offerAnswer(gateway: services.direct.advertised ?? own)
+        return await move.offerAnswer(gateway: services.direct.advertised ?? own.flatMap { $0.isEmpty ? nil : $0 })
     }
 
     /// A giver that went away must not hold one of the few places for ever.

@@ -1,15 +1,16 @@
 extension ChunkStore {
     /// Takes from an older copy of the workspace what a manifest needs, so that it need not be sent.
     ///
-    /// The tree is scanned and only read; chunks are copied, since the tree may be removed before the restore.
+    /// The tree is scanned now, and its chunks are read where they lie when they are needed, each hashed again: nothing
+    /// is copied. So it must stay as it is until the workspace is restored; it may be renamed. A chunk that it turns out
+    /// not to have any more is missing again.
     ///
     /// - Parameters:
     ///   - tree: path of the old workspace.
     ///   - manifest: the workspace to come.
     ///   - limits: bounds on the old tree.
-    /// - Returns: how many chunks were taken.
-    /// - Throws: as ``WorkspaceScanner/scan(previous:mode:)`` and ``put(_:expecting:)``. A chunk whose file changes
-    ///   meanwhile is passed over.
+    /// - Returns: how many chunks it has.
+    /// - Throws: as ``WorkspaceScanner/scan(previous:mode:)``.
     @discardableResult
     public func seed(
         fromTree tree: String, for manifest: Manifest, limits: WorkspaceLimits = WorkspaceLimits()
@@ -17,16 +18,8 @@ extension ChunkStore {
         let needed = missing(from: manifest)
         guard !needed.isEmpty else { return 0 }
         let (_, state) = try WorkspaceScanner(root: tree, limits: limits).scan(mode: .live)
-        let reader = try ChunkReader(root: tree, state: state)
-        var taken = 0
-        for id in needed where reader.has(id) {
-            do {
-                try put(try reader.readChunk(id), expecting: id)
-                taken += 1
-            } catch .changedDuringRead {
-                continue
-            }
-        }
-        return taken
+        let reader = try ChunkReader(root: tree, state: state, wanted: Set(needed))
+        borrow(from: reader)
+        return needed.count { reader.has($0) }
     }
 }

@@ -21,6 +21,11 @@ public final class ChunkStore: Sendable {
         var end: Int64 = 0
         /// Bytes of chunks in the file, damaged ones included.
         var bytes: UInt64 = 0
+        /// An older tree that lends the chunks it still has, and those it turned out not to have.
+        var lender: ChunkReader?
+        var gone: Set<ChunkID> = []
+
+        func lends(_ id: ChunkID) -> Bool { !gone.contains(id) && lender?.has(id) == true }
     }
 
     private let path: String
@@ -53,13 +58,19 @@ public final class ChunkStore: Sendable {
 
     /// Whether the store holds a chunk, whole.
     public func has(_ id: ChunkID) -> Bool {
-        guard let place = content.withLock({ $0.places[id] }) else { return false }
+        let (place, isLent) = content.withLock { ($0.places[id], $0.lends(id)) }
+        guard let place else { return isLent }
         return place.isVerified || (try? read(id)) != nil
     }
 
     /// Bytes of a chunk the store holds for certain.
     func length(of id: ChunkID) -> Int? {
-        content.withLock { content in content.places[id].flatMap { $0.isVerified ? Int($0.length) : nil } }
+        content.withLock { content in
+            guard let place = content.places[id] else {
+                return content.lends(id) ? content.lender?.length(of: id) : nil
+            }
+            return place.isVerified ? Int(place.length) : nil
+        }
     }
 
     /// Keeps a chunk. Durable only after ``syncAll()``.
@@ -112,7 +123,15 @@ public final class ChunkStore: Sendable {
     /// - Throws: ``WorkspaceError/missingChunk(_:)``, also for one that turns out to be left damaged by a crash, or
     ///   ``WorkspaceError/corrupt(_:)`` when the disk no longer holds what it held.
     public func read(_ id: ChunkID) throws(WorkspaceError) -> [UInt8] {
-        guard let place = content.withLock({ $0.places[id] }) else { throw .missingChunk(id) }
+        let (known, lender) = content.withLock { ($0.places[id], $0.lends(id) ? $0.lender : nil) }
+        guard let place = known else {
+            guard let lender else { throw .missingChunk(id) }
+            do { return try lender.readChunk(id) } catch {
+                // What changed in the older tree after all is asked for again.
+                content.withLock { _ = $0.gone.insert(id) }
+                throw .missingChunk(id)
+            }
+        }
         let bytes = try Errno.narrowed(at: path) { try file.bytes(at: place.offset, count: Int(place.length)) }
         let isWhole = ChunkID(of: bytes) == id
         content.withLock { content in
@@ -136,6 +155,14 @@ public final class ChunkStore: Sendable {
             for id in entry.chunks where asked.insert(id).inserted && !has(id) { missing.append(id) }
         }
         return missing
+    }
+
+    /// Takes chunks from an older tree, as they are needed, instead of holding them itself.
+    func borrow(from lender: ChunkReader) {
+        content.withLock {
+            $0.lender = lender
+            $0.gone = []
+        }
     }
 
     /// Brings all chunks kept so far to the disk.

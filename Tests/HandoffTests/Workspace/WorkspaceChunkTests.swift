@@ -124,6 +124,32 @@ import Testing
         try WorkspaceRestorer().verify(manifest.root, of: target)
     }
 
+    @Test func whatAnOldTreeLentAndHasNoMoreIsMissingAgain() throws {
+        let tree = try TestTree()
+        var random = Seeded(5)
+        let (kept, lost) = (random.bytes(1 << 20), random.bytes(1 << 20))
+        let (old, new) = (tree.folder("old"), tree.folder("new"))
+        for folder in [old, new] {
+            put(kept, to: folder + "/kept")
+            put(lost, to: folder + "/lost")
+        }
+        let (manifest, state) = try WorkspaceScanner(root: new).scan(mode: .frozen)
+        let store = try tree.store()
+        #expect(try store.seed(fromTree: old, for: manifest) == manifest.chunkIDs.count)
+        #expect(store.missing(from: manifest).isEmpty)
+        // Another name for the tree is nothing to it; another content is.
+        #expect(rename(old, old + "-elsewhere") == 0)
+        put(random.bytes(1 << 20), to: old + "-elsewhere/lost")
+        let target = tree.folder("target")
+        #expect(throws: WorkspaceError.self) { try WorkspaceRestorer().restore(manifest, from: store, into: target) }
+        let ids = manifest.entries.first { $0.path == PathBytes("lost") }!.chunks
+        for id in ids { #expect(throws: WorkspaceError.missingChunk(id)) { try store.read(id) } }
+        #expect(store.missing(from: manifest) == ids)
+        try move(manifest, state, from: new, to: store)
+        try WorkspaceRestorer().restore(manifest, from: store, into: target)
+        try WorkspaceRestorer().verify(manifest.root, of: target)
+    }
+
     @Test func aReaderNeverReturnsOtherBytes() throws {
         let tree = try TestTree()
         let root = tree.folder("tree")
