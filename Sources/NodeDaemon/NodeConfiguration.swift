@@ -27,6 +27,8 @@ public struct NodeConfiguration: Sendable {
     public var allowPlaintext: Bool
     /// Where other peers reach the gateway, for moves that need no relay.
     public var advertised: ServiceURL?
+    /// Whether moves may send their bulk without the relay.
+    public var movesDirectly = true
     /// The Unix socket for commands.
     public var socketPath: String
     /// A pairing token to redeem at the start.

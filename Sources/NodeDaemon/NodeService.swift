@@ -130,7 +130,7 @@ public final class NodeService: Sendable {
             identity: identity, store: store, calls: calls, registry: registry, sandboxes: sandboxes,
             gate: gate, pairings: pairings, folder: configuration.dataFolder,
             direct: DirectPolicy(
-                advertised: configuration.advertised?.description,
+                isAllowed: configuration.movesDirectly, advertised: configuration.advertised?.description,
                 isNear: configuration.relay.isLoopback && configuration.gateway.isLoopback, tls: configuration.tls),
             loop: loop, logger: logger)
         registerOperations()

@@ -37,6 +37,25 @@ struct HandoffTests {
         await mesh.stop()
     }
 
+    @Test(arguments: [true, false]) func theBulkGoesByTheRelayOnlyWhereItMust(_ isDirect: Bool) async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers(movesDirectly: isDirect)
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        try FailureTests.fill(local.home, agent: "a", megabytes: 4)
+        func frames() -> Int {
+            let name = "kars_relay_messages_routed_total "
+            let line = mesh.relayMetrics.prometheusText().split(separator: "\n").first { $0.hasPrefix(name) }
+            return line.flatMap { Int($0.dropFirst(name.count)) } ?? 0
+        }
+        let before = frames()
+        let out = try await local.handoff("a", to: "cloud")
+        #expect(out.phase == .complete && out.movedBytes >= 4 << 20)
+        // Chunks of 256 KiB a message, and their answers, or none of them.
+        #expect(isDirect ? frames() - before < 32 : frames() - before >= 32, "\(frames() - before)")
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
     @Test func requestsDuringAMoveAreAllAnsweredOnceAndInOrder() async throws {
         let mesh = try await MeshFixture()
         let (local, cloud) = try await mesh.pairedPeers()

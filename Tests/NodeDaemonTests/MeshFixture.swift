@@ -12,6 +12,7 @@ import Transport
 final class MeshFixture: Sendable {
     let folder = TemporaryFolder()
     let relay: RelayService
+    let relayMetrics = Metrics()
     let registry: RegistryService
     let relayURL: ServiceURL
     let registryURL: ServiceURL
@@ -20,7 +21,7 @@ final class MeshFixture: Sendable {
         relay = try RelayService(
             configuration: RelayConfiguration(
                 endpoint: .tcp(host: "127.0.0.1", port: 0), dataFolder: folder.file("relay")),
-            logger: .silent, metrics: Metrics(), health: Health(metrics: Metrics()))
+            logger: .silent, metrics: relayMetrics, health: Health(metrics: Metrics()))
         registry = try RegistryService(
             configuration: RegistryConfiguration(
                 endpoint: .tcp(host: "127.0.0.1", port: 0), dataFolder: folder.file("registry")),
@@ -43,13 +44,15 @@ final class MeshFixture: Sendable {
         return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("kars").path
     }()
 
-    func peer(_ name: String) async throws -> PeerFixture { try await PeerFixture(name, mesh: self) }
+    func peer(_ name: String, movesDirectly: Bool = true) async throws -> PeerFixture {
+        try await PeerFixture(name, mesh: self, movesDirectly: movesDirectly)
+    }
 
     /// Two peers, the first of which holds a pairing with the second.
     func pairedPeers(
-        capabilities: [Capability] = [.offload, .handoff]
+        capabilities: [Capability] = [.offload, .handoff], movesDirectly: Bool = true
     ) async throws -> (local: PeerFixture, cloud: PeerFixture) {
-        let local = try await peer("local"), cloud = try await peer("cloud")
+        let local = try await peer("local", movesDirectly: movesDirectly), cloud = try await peer("cloud")
         let token = try await cloud.token(capabilities: capabilities)
         _ = try await local.client.call(AcceptPairing(token: token))
         return (local, cloud)
@@ -65,13 +68,14 @@ final class PeerFixture: Sendable {
     let gateway: Endpoint
     private let loop: EventLoop
 
-    init(_ name: String, mesh: MeshFixture) async throws {
+    init(_ name: String, mesh: MeshFixture, movesDirectly: Bool = true) async throws {
         self.name = name
         home = mesh.folder.file(name)
         var configuration = NodeConfiguration(
             name: name, homeFolder: home, dataFolder: home + "/node", relay: mesh.relayURL,
             registry: mesh.registryURL, gateway: .tcp(host: "127.0.0.1", port: 0), karsExecutable: MeshFixture.kars)
         configuration.driver = .embedded
+        configuration.movesDirectly = movesDirectly
         let health = Health(metrics: Metrics())
         node = try await NodeService(
             configuration: configuration,

@@ -30,6 +30,44 @@ struct HandoffCommandTests {
         await node.close()
     }
 
+    @Test func eventsAreLinesOfJSONUpToTheEnd() async throws {
+        let node = try await node([.copying, .copying, .freezing, .complete])
+        let output = try await node.kars("handoff", "a", "--to", "cloud", "--events")
+        #expect(output.status == 0 && output.err == "")
+        let phases = try output.out.split(separator: "\n").map { line in
+            let object = try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
+            return object?["phase"] as? String
+        }
+        #expect(phases == ["copying", "freezing", "complete"])
+        await node.close()
+        let aborted = try await self.node([.copying, .aborted])
+        let failed = try await aborted.kars("handoff", "a", "--to", "cloud", "--events")
+        #expect(failed.status == 1 && failed.out.contains("\"aborted\""))
+        #expect(failed.err.contains("was aborted"))
+        #expect(try await aborted.kars("handoff", "a", "--events", "--no-wait", "--to", "x").status == 2)
+        await aborted.close()
+    }
+
+    @Test func aRoundIsShownOnATerminalAsItGoes() async throws {
+        let node = try await ScriptedNode()
+        let looks = Mutex(0)
+        node.on(StartHandoff.self) { _ in ScriptedNode.move(.copying) }
+        node.on(HandoffStatus.self) { _ in
+            let look = looks.withLock { $0 += 1; return $0 }
+            var move = ScriptedNode.move(look < 4 ? .copying : .complete)
+            (move.round, move.roundBytes, move.roundMovedBytes) = (1, 512 << 20, look * 64 << 20)
+            move.movedBytes = look * 64 << 20
+            return move
+        }
+        let terminal = try BuiltProgram.onTerminal(["handoff", "a", "--to", "cloud"], home: node.home)
+        try await terminal.expect("round 1: 64.0 MiB of 512.0 MiB")
+        try await terminal.expect("round 1: 192.0 MiB of 512.0 MiB, ")
+        try await terminal.expect("MiB/s, ")
+        try await terminal.expect("a lives at cloud now")
+        #expect(await terminal.wait() == 0)
+        await node.close()
+    }
+
     @Test func anAbortedMoveFailsWithItsReason() async throws {
         let node = try await node([.copying, .aborted])
         let output = try await node.kars("handoff", "a", "--to", "cloud")

@@ -105,6 +105,7 @@ actor IncomingMoves {
             record, sandbox: sandbox, agent: agent, folder: moveFolder(offer.id), services: services)
         moves[offer.id] = move
         watch(offer.id)
+        guard services.direct.isAllowed else { return await move.offerAnswer(gateway: nil) }
         // An address of this machine alone serves peers that share it; they know by the relay's.
         let own = services.direct.isNear ? await services.sandboxes.gatewayURL : nil
         return await move.offerAnswer(gateway: services.direct.advertised ?? own.flatMap { $0.isEmpty ? nil : $0 })

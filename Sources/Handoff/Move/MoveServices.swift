@@ -19,6 +19,7 @@ struct MoveServices: Sendable {
 
 /// Whether and how a peer's moves may go without the relay.
 public struct DirectPolicy: Sendable {
+    public var isAllowed: Bool
     /// Where other peers reach this one's gateway; nil when only this machine can, or nobody said.
     public var advertised: String?
     /// Whether the relay is on this machine, so that peers which share it may be too.
@@ -26,7 +27,8 @@ public struct DirectPolicy: Sendable {
     /// Trust for the gateways of others.
     public var tls: ClientTLS
 
-    public init(advertised: String? = nil, isNear: Bool, tls: ClientTLS) {
+    public init(isAllowed: Bool = true, advertised: String? = nil, isNear: Bool, tls: ClientTLS) {
+        self.isAllowed = isAllowed
         self.advertised = advertised
         self.isNear = isNear
         self.tls = tls

@@ -127,7 +127,7 @@ actor OutgoingMove {
         do { try record.succession!.verify() } catch {
             throw OperationFailure(.failed, "the taker's key does not prove itself: \(error)")
         }
-        if let way = answer.direct {
+        if let way = answer.direct, services.direct.isAllowed {
             await sender.use(
                 DirectSender(
                     way, id: record.id, isNear: services.direct.isNear, tls: services.direct.tls, loop: services.loop,

@@ -24,10 +24,14 @@ extension Command {
                 "abort", help: "Abort a move whose new home is not recorded yet",
                 conflicts: ["status"]),
             .flag("no-wait", help: "Start the move and return", conflicts: ["status", "abort"]),
+            .flag(
+                "events", help: "Print each change of the move as one line of JSON",
+                conflicts: ["status", "abort", "no-wait"]),
         ] + NodeConnection.options,
         examples: [
             Example("kars handoff researcher --to cloud", "Move from this machine to the paired cloud"),
             Example("kars handoff researcher --to local", "Bring it back"),
+            Example("kars handoff researcher --to cloud --events", "Follow it from a script"),
             Example("kars handoff researcher --status", "See how far it is"),
             Example("kars handoff researcher --abort", "Leave it where it was"),
         ],
@@ -35,7 +39,8 @@ extension Command {
     ) { invocation in
         let name = invocation.required("name")
         if let target = invocation.value("to") {
-            try await HandoffWatch(sandbox: name, target: target).run(invocation)
+            try await HandoffWatch(sandbox: name, target: target, printsEvents: invocation.flag("events"))
+                .run(invocation)
         } else if invocation.flag("status") {
             let progress = try await NodeConnection.call(HandoffStatus(sandboxName: name), invocation)
             try OutputFormat.print(progress, invocation) { HandoffText.facts(progress) }

@@ -36,6 +36,10 @@ extension Command {
                 help: "Where other peers reach the gateway: moves then send their bulk there, sealed, and not by the relay",
                 defaultNote: "the gateway itself where it and the relay are on this machine",
                 environment: ServiceOptions.variable("node", "advertise")),
+            .flag(
+                "direct-moves", negatable: true, isOn: true,
+                help: "Moves send their bulk to the other peer's gateway where they can, and not by the relay",
+                environment: ServiceOptions.variable("node", "direct-moves")),
             .value(
                 "socket", "path", kind: .file, help: "Unix socket for commands",
                 defaultNote: "node.sock in the data folder", environment: ServiceOptions.variable("node", "socket")),
@@ -85,6 +89,7 @@ extension Command {
         configuration.pairingToken = try SecretFile.read("pairing-token-file", invocation)
         configuration.trustThreshold = Double(try invocation.integer("trust-threshold") ?? 0)
         configuration.advertised = try ServiceOptions.url("advertise", invocation)
+        configuration.movesDirectly = invocation.flag("direct-moves")
         configuration.driver = invocation.value("driver").flatMap(DriverKind.init(rawValue:))
         configuration.requiresSignedKnocks = invocation.flag("require-signed-knocks")
         if PassphrasePrompt.isPossible {

@@ -1,4 +1,5 @@
 import CommandTree
+import FoundationEssentials
 import Glibc
 import MeshNode
 
@@ -13,6 +14,8 @@ struct HandoffWatch: Sendable {
 
     let sandbox: String
     let target: String
+    /// Prints each change as a line of JSON.
+    var printsEvents = false
 
     func run(_ invocation: Invocation) async throws {
         try await NodeConnection.open(invocation) { node in
@@ -24,10 +27,12 @@ struct HandoffWatch: Sendable {
                 }
             }
             let end = try await follow(started, node)
+            if printsEvents { try printEvent(end) }
             if end.phase == .aborted {
                 throw OperationFailure(
                     .failed, "the move of \(sandbox) to \(target) was aborted: \(end.error ?? "no reason given")")
             }
+            if printsEvents { return }
             try OutputFormat.print(end, invocation) { HandoffText.result(end) + "\n" }
         }
     }
@@ -43,18 +48,32 @@ struct HandoffWatch: Sendable {
         }
         defer { watch.cancel() }
         var progress = started
+        var meter = HandoffMeter()
+        var shown = ""
         show(progress)
+        if printsEvents { try printEvent(progress) }
         while !progress.phase.isOver {
             try await Task.sleep(for: Self.interval)
-            let before = progress.phase
+            let before = progress
             progress = try await look(node)
             guard progress.id == started.id else {
                 throw OperationFailure(
                     .conflict, "another move of \(sandbox) has begun since",
                     hint: "see it with 'kars handoff \(sandbox) --status'")
             }
-            if progress.phase != before { show(progress) }
+            if printsEvents, progress != before, !progress.phase.isOver { try printEvent(progress) }
+            meter.note(progress)
+            if progress.phase != before.phase {
+                if !shown.isEmpty { Console.prompt("\r\u{1B}[K") }
+                shown = ""
+                show(progress)
+            } else if Console.showsProgress, let line = meter.line(progress), line != shown {
+                // In place: the line after it says what comes next.
+                Console.prompt("\r\u{1B}[K  \(line)")
+                shown = line
+            }
         }
+        if !shown.isEmpty { Console.prompt("\r\u{1B}[K") }
         return progress
     }
 
@@ -74,6 +93,13 @@ struct HandoffWatch: Sendable {
                 try await Task.sleep(for: Self.interval)
             }
         }
+    }
+
+    private func printEvent(_ progress: HandoffProgress) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        try Console.line(String(decoding: try encoder.encode(progress), as: UTF8.self))
     }
 
     private func show(_ progress: HandoffProgress) {
