@@ -49,7 +49,9 @@ struct TreeTests {
             }
             let flags = help.split(separator: "\n").compactMap { line -> Substring? in
                 let line = line.drop { $0 == " " }
-                return line.hasPrefix("--") ? line.dropFirst(2).prefix { $0 != " " } : nil
+                guard line.hasPrefix("--") else { return nil }
+                let flag = line.dropFirst(2).prefix { $0 != " " }
+                return flag.hasPrefix("[no-]") ? flag.dropFirst("[no-]".count) : flag
             }
             #expect(!flags.isEmpty)
             // Entra's variables are those of the published servers.
