@@ -92,7 +92,7 @@ final class MeshWorld: Sendable {
     func peer(
         _ identity: Identity = .generate(), store: String = UUID().uuidString, connects: Bool = true,
         limits: MeshLimits = .quick, callLimits: CallLimits = CallLimits(),
-        policy: @escaping KnockPolicy = { _ in .accept() }
+        relay: ServiceURL? = nil, policy: @escaping KnockPolicy = { _ in .accept() }
     ) async throws -> TestPeer {
         try await registry.register(identity, capabilities: [], metadata: [:])
         let peer = try await TestPeer(
@@ -100,7 +100,7 @@ final class MeshWorld: Sendable {
             policy: policy)
         peers.withLock { $0.append(peer) }
         guard connects else { return peer }
-        try await peer.client.start(relay: relayURL, tls: ClientTLS(), loop: loop, token: nil)
+        try await peer.client.start(relay: relay ?? relayURL, tls: ClientTLS(), loop: loop, token: nil)
         try await waitUntil("a peer is connected") { peer.client.isConnected }
         return peer
     }
