@@ -25,6 +25,38 @@ struct PairCommandTests {
         await node.close()
     }
 
+    private static let hasEncoder = FileManager.default.isExecutableFile(atPath: "/usr/bin/qrencode")
+
+    @Test(.enabled(if: hasEncoder, "qrencode is not installed")) func aTokenIsDrawnForACamera() async throws {
+        let node = try await ScriptedNode()
+        node.on(GeneratePairing.self) { _ in
+            .init(token: "azcp_1_" + String(repeating: "s", count: 380), pairing: ScriptedNode.pairing("p", phase: .pending))
+        }
+        let terminal = try BuiltProgram.onTerminal(
+            ["pair", "generate", "--qr"], home: node.home)
+        try await terminal.expect("azcp_1_ssss")
+        try await terminal.expect("█")
+        #expect(await terminal.wait() == 0)
+        // A code of that much text has at least 60 modules a side, two of them a line.
+        #expect(terminal.screen.split(whereSeparator: \.isNewline).filter { $0.contains("█") }.count >= 30)
+        await node.close()
+    }
+
+    @Test func noTokenIsMadeWhereNoneCanBeDrawn() async throws {
+        let node = try await ScriptedNode()
+        node.on(GeneratePairing.self) { _ in
+            .init(token: "azcp_1_secret", pairing: ScriptedNode.pairing("p", phase: .pending))
+        }
+        #expect(try await node.kars("pair", "generate", "--qr").status == 2)  // no terminal
+        let bare = try BuiltProgram.onTerminal(
+            ["pair", "generate", "--qr"], home: node.home,
+            environment: ["PATH": node.home.path])
+        try await bare.expect("apt install qrencode")
+        #expect(await bare.wait() == 1)
+        #expect(node.requests(GeneratePairing.self).isEmpty)
+        await node.close()
+    }
+
     @Test func aTokenComesFromTheLineFromStandardInputOrFromAFile() async throws {
         let node = try await ScriptedNode()
         node.on(AcceptPairing.self) { _ in ScriptedNode.pairing("cloud") }

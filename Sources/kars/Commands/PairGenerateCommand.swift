@@ -27,6 +27,7 @@ extension Command {
             .value(
                 "registry-url", "url", kind: .url(schemes: ["http", "https"]),
                 help: "Registry to write into the token", defaultNote: "the node's own"),
+            .flag("qr", help: "Draw the token on the terminal too, for a camera"),
         ] + NodeConnection.options,
         examples: [
             Example("kars pair generate --expires 30d", "Make a token for 30 days"),
@@ -44,6 +45,10 @@ extension Command {
         where !capabilities.contains(capability) {
             capabilities.append(capability)
         }
+        if invocation.flag("qr") {
+            guard OutputFormat(invocation) == .table else { throw UsageError.refused("--qr and -o json exclude each other") }
+            try QRCode.requirePossible(invocation.environment)
+        }
         let answer = try await NodeConnection.call(
             GeneratePairing(
                 pairingName: invocation.value("name"), lifetime: Int(expires.components.seconds),
@@ -51,6 +56,7 @@ extension Command {
                 relayURL: invocation.value("relay-url"), registryURL: invocation.value("registry-url")),
             invocation)
         try OutputFormat.print(answer, invocation) { answer.token + "\n" }
+        if invocation.flag("qr") { try QRCode.draw(answer.token, invocation.environment) }
         if OutputFormat(invocation) == .table {
             Console.complain(
                 "The pairing \(answer.pairing.name) waits until \(shown(answer.pairing.expiresAt)). "
