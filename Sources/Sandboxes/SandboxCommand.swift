@@ -30,7 +30,9 @@ public struct SandboxCommand {
                 throw .lastFailure(socket)
             }
         } catch {
-            close(connection)
+            defer { close(connection) }
+            // One that was refused at the door was told why.
+            if case .system = error { _ = try wait() }
             throw error
         }
     }

@@ -86,6 +86,10 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
         for variable in environment.keys where !Self.isVariable(variable) {
             throw .invalidSpec(reason: "the sandbox \(name) has a variable with an invalid name")
         }
+        // They would change how the sandbox's own first process is loaded, which holds what the agent does not get.
+        for variable in environment.keys where variable.hasPrefix("LD_") || variable == "GLIBC_TUNABLES" {
+            throw .invalidSpec(reason: "the sandbox \(name) has the variable \(variable), which loads programs differently")
+        }
         if let problem = settings?.problem {
             throw .invalidSpec(reason: "the sandbox \(name) has \(problem)")
         }

@@ -192,6 +192,29 @@ struct DockerDriverTests {
         }
     }
 
+    @Test func aStandbyThatEndedIsMadeAgain() async throws {
+        try await with { world in
+            let driver = try world.driver()
+            try await driver.recover()
+            try await world.create("a", "echo up; \(Self.loop)", by: driver)
+            try await driver.prepare("a")
+            let id = try #require(
+                try await world.engine.list(label: DockerContainer.nodeLabel, value: driver.tag).first?.id)
+            try await world.engine.remove(id)
+            try await driver.start("a")
+            try await waitUntil("its word") { try driver.logs(of: "a", lines: 5) == "up\n" }
+            try await driver.stop("a", grace: .zero)
+            // What another build of kars left goes with the next start of a node that runs nothing.
+            try FileManager.default.createDirectory(
+                atPath: world.folder.file(".runtime/older/bin"), withIntermediateDirectories: true)
+            let before = try FileManager.default.contentsOfDirectory(atPath: world.folder.file(".runtime"))
+            #expect(before.count == 2)
+            let runtime = DockerRuntime(folder: world.folder.file(".runtime/" + before.first { $0 != "older" }!))
+            runtime.removeOthers()
+            #expect(try FileManager.default.contentsOfDirectory(atPath: world.folder.file(".runtime")).count == 1)
+        }
+    }
+
     @Test func twoNodesHaveSandboxesOfOneName() async throws {
         try await with { world in
             let other = World(daemon: world.daemon, folder: TemporaryFolder(), loop: world.loop)

@@ -76,7 +76,7 @@ public final class DockerDriver: SandboxDriver {
     // MARK: - Life
 
     public func recover() async throws(SandboxError) {
-        _ = try await foundations()
+        let runtime = try await foundations().runtime
         var adopted: Set<String> = []
         for spec in try shelf.stored() {
             let (name, folders) = (spec.name, SandboxFolders(root: shelf.root, name: spec.name))
@@ -101,6 +101,8 @@ public final class DockerDriver: SandboxDriver {
         where !adopted.contains(id) {
             try await engine.remove(id)
         }
+        // Of other builds of kars; what runs may still have one of them mounted.
+        if adopted.isEmpty { runtime.removeOthers() }
     }
 
     /// What the engine can do, and what is mounted into every container; made once.
@@ -140,31 +142,49 @@ public final class DockerDriver: SandboxDriver {
         defer { table.finish(name) }
         let standby = entry.standby
         table.change(name) { $0.standby = nil }
-        let ready: DockerStart.Standby
-        if let standby { ready = standby } else { ready = try await self.standby(entry.spec, loaded: false) }
-        try await shelf.starting(name) { () throws(SandboxError) in
+        var ready: DockerStart.Standby?
+        if let standby {
             do throws(SandboxError) {
-                // On disk before the agent runs: a later node finds every container whose agent does.
-                let facts = try await foundations().facts
-                try JSONFile.write(
-                    ContainerRecord(id: ready.container.id, confinement: confinement(entry.spec.limits, facts)),
-                    to: SandboxFolders(root: shelf.root, name: name).container)
+                try await begin(standby, entry.spec)
+                ready = standby
             } catch {
-                ready.discard()
-                throw error
+                // It ended meanwhile, as with an engine that was started anew.
+                logger.warn("a standby is made again", ["sandbox": name, "error": "\(error)"])
             }
-            do throws(SandboxError) { try ready.startAgent() } catch {
-                try? await engine.remove(ready.container.id)
-                throw error
-            }
+        }
+        let started: DockerStart.Standby
+        if let ready {
+            started = ready
+        } else {
+            started = try await self.standby(entry.spec, loaded: false)
+            try await shelf.starting(name) { () throws(SandboxError) in try await begin(started, entry.spec) }
         }
         table.change(name) {
-            $0.running = ready.container
+            $0.running = started.container
             $0.exit = nil
-            $0.keep(ready.socket)
+            $0.keep(started.socket)
         }
-        watch(ready.container, name)
-        logger.info("started a sandbox", ["sandbox": name, "container": ready.container.id.prefix(12)])
+        watch(started.container, name)
+        logger.info("started a sandbox", ["sandbox": name, "container": started.container.id.prefix(12)])
+    }
+
+    /// Has the agent of a container that is ready begin; when this throws the container is gone.
+    private func begin(_ ready: DockerStart.Standby, _ spec: SandboxSpec) async throws(SandboxError) {
+        do throws(SandboxError) {
+            // On disk before the agent runs: a later node finds every container whose agent does.
+            let facts = try await foundations().facts
+            try JSONFile.write(
+                ContainerRecord(id: ready.container.id, confinement: confinement(spec.limits, facts)),
+                to: SandboxFolders(root: shelf.root, name: spec.name).container)
+        } catch {
+            ready.discard()
+            try? await engine.remove(ready.container.id)
+            throw error
+        }
+        do throws(SandboxError) { try ready.startAgent() } catch {
+            try? await engine.remove(ready.container.id)
+            throw error
+        }
     }
 
     private func standby(_ spec: SandboxSpec, loaded: Bool) async throws(SandboxError) -> DockerStart.Standby {

@@ -37,6 +37,14 @@ struct DockerRuntime: Sendable {
         return DockerRuntime(folder: folder)
     }
 
+    /// Removes the folders of other builds beside this one. Blocks for a moment.
+    func removeOthers() {
+        let (place, own) = (URL(filePath: folder).deletingLastPathComponent().path, URL(filePath: folder).lastPathComponent)
+        for name in (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? [] where name != own {
+            try? FileManager.default.removeItem(atPath: "\(place)/\(name)")
+        }
+    }
+
     /// What is copied, and as what.
     private static func parts(of executable: String) throws(SandboxError) -> [(source: String, name: String)] {
         let found = try HostLayout.dependencies(of: executable)
