@@ -69,7 +69,9 @@ public final class NodeService: Sendable {
         let identity = try HomeIdentity.open(
             folder: configuration.homeFolder, sealer: keys.identity, environment: environment, logger: logger)
         self.identity = identity
-        let store = try NodeStore(folder: configuration.dataFolder, sealer: keys.data)
+        let store = try NodeStore(folder: configuration.dataFolder, sealer: keys.data) { [logger, health] in
+            health.report($0, logger)
+        }
         self.store = store
         let registry = RegistryClient(
             url: configuration.registry, tls: configuration.tls, loop: loop,

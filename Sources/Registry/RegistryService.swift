@@ -47,7 +47,9 @@ public final class RegistryService: Sendable {
         self.logger = logger
         self.metrics = metrics
         self.health = health
-        store = try SQLiteRegistryStore(folder: configuration.dataFolder)
+        store = try SQLiteRegistryStore(folder: configuration.dataFolder) { [logger, health] in
+            health.report($0, logger)
+        }
         let keyFolder = configuration.dataFolder + "/log-key"
         signer = try Keystore(folder: keyFolder, sealer: try KeySealers.machineKey(folder: keyFolder)).loadOrCreate()
     }

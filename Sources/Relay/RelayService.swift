@@ -77,7 +77,8 @@ public final class RelayService: Sendable {
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
             let inbox = try SQLiteInbox(
                 path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
-                commitDelay: configuration.limits.commitDelay, metrics: metrics, logger: logger)
+                commitDelay: configuration.limits.commitDelay, metrics: metrics, logger: logger,
+                onDamage: { [logger, health] in health.report($0, logger) })
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
             let context = makeContext(store: inbox, loop: loops[0])

@@ -60,6 +60,14 @@ public final class Connection {
         try run(sql, values, limit: 1, row: row).first
     }
 
+    /// Has SQLite ask, every so many steps of a statement, whether it is to stop; 0 ends that.
+    func onProgress(
+        every steps: Int32, _ context: UnsafeMutableRawPointer?,
+        _ mustStop: (@convention(c) (UnsafeMutableRawPointer?) -> Int32)?
+    ) {
+        sqlite3_progress_handler(handle, steps, mustStop, context)
+    }
+
     /// Runs several statements without parameters, as migrations do.
     func executeScript(_ sql: String) throws(StorageError) {
         guard sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK else { throw failure(sql) }

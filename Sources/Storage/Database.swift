@@ -9,6 +9,8 @@ public final class Database: Sendable {
     public let path: String
     private let writer: WorkThread<Job>
     private let reader: WorkThread<Job>
+    /// Goes on after the opening, for a file that is too large to be checked before.
+    private let laterCheck: IntegrityCheck?
 
     /// What a thread runs: the body, then, once the batch is on disk or has failed, the completion.
     private struct Job: Sendable {
@@ -24,7 +26,14 @@ public final class Database: Sendable {
     ///   - migrations: the whole history of the schema.
     ///   - cacheMiB: memory for pages, for each of the two threads; nil is SQLite's 2 MB. The journal may grow twice as
     ///     large before its pages go to the file, so that a page that changes often goes there once.
-    public init(path: String, migrations: [Migration], cacheMiB: Int? = nil) throws {
+    ///   - checkTime: how long the check may keep the opening waiting. A file that is too large for it is checked on
+    ///     while it is used.
+    ///   - onDamage: hears of damage that was found later, on a thread of its own.
+    /// - Throws: ``StorageError/corrupt(path:message:)`` for damage found in time; the file is left as it is.
+    public init(
+        path: String, migrations: [Migration], cacheMiB: Int? = nil, checkTime: Duration = .seconds(5),
+        onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
+    ) throws {
         self.path = path
         try AtomicFile.makeFolder(String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]))
         try AtomicFile.createIfAbsent(path, mode: 0o600)
@@ -32,8 +41,8 @@ public final class Database: Sendable {
         try writing.executeScript("PRAGMA journal_mode=WAL")
         try writing.executeScript("PRAGMA synchronous=FULL")
         try writing.executeScript("PRAGMA foreign_keys=ON")
-        let check = try writing.first("PRAGMA quick_check(1)") { $0.text(0) } ?? "no answer"
-        guard check == "ok" else { throw StorageError.corrupt(path: path, message: check) }
+        let outcome = try IntegrityCheck(within: checkTime).run(on: writing)
+        if case .damaged(let message) = outcome { throw StorageError.corrupt(path: path, message: message) }
         try writing.migrate(migrations, path: path)
         let reading = try Connection(path: path, readOnly: false)
         if let cacheMiB {
@@ -54,12 +63,30 @@ public final class Database: Sendable {
         } stopped: {
             reads.value = nil
         }
+        laterCheck = outcome == .unfinished ? IntegrityCheck(within: nil) : nil
+        if let laterCheck { Self.check(path, laterCheck, onDamage) }
+    }
+
+    /// Goes through the file beside those who use it, as long as that takes.
+    private static func check(
+        _ path: String, _ check: IntegrityCheck, _ onDamage: @escaping @Sendable (StorageError) -> Void
+    ) {
+        DispatchQueue(label: "kars.database.check", qos: .background).async {
+            do {
+                let outcome = try check.run(on: Connection(path: path, readOnly: true))
+                if case .damaged(let message) = outcome { onDamage(.corrupt(path: path, message: message)) }
+            } catch let error as StorageError {
+                // A page that cannot even be read ends the check with an error of its own.
+                onDamage(error)
+            } catch {}
+        }
     }
 
     deinit { close() }
 
     /// Runs what is queued, checkpoints the journal and closes the file. Later calls throw ``StorageError/closed``.
     public func close() {
+        laterCheck?.end()
         reader.stop()
         writer.stop()
     }

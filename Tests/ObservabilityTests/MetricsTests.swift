@@ -39,6 +39,13 @@ struct MetricsTests {
     }
 
     @Test func readinessNamesTheObstacle() {
+        let broken = Health(metrics: Metrics())
+        broken.becomeReady()
+        broken.fail("the database is damaged")
+        broken.fail("something later")
+        broken.becomeReady()
+        #expect(!broken.isReady && broken.answer(path: "/readyz")?.body == "the database is damaged\n")
+        #expect(broken.answer(path: "/readyz")?.status == 503 && broken.answer(path: "/healthz")?.status == 200)
         let health = Health(metrics: Metrics())
         #expect(health.answer(path: "/readyz")?.status == 503)
         health.becomeReady()

@@ -1,5 +1,6 @@
 import Foundation
 import Storage
+import Synchronization
 import TestSupport
 import Testing
 
@@ -18,6 +19,57 @@ struct DatabaseTests {
         let again = try open()
         let texts = try await again.read { try $0.query("SELECT text FROM note") { $0.text(0) } }
         #expect(texts == ["kept"])
+    }
+
+    /// A database of some MiB with a damaged page in its middle.
+    private func damaged() async throws -> String {
+        let database = try open()
+        let text = String(repeating: "x", count: 2_000)
+        try await database.write { connection in
+            for number in 0..<3_000 { try connection.execute("INSERT INTO note (text) VALUES (?)", .text("\(number)" + text)) }
+        }
+        database.close()
+        let path = folder.file("d/notes.db")
+        let file = try FileHandle(forUpdating: URL(filePath: path))
+        try file.seek(toOffset: try file.seekToEnd() / 2 / 4096 * 4096)
+        try file.write(contentsOf: Data(repeating: 0xA5, count: 4096))
+        try file.close()
+        return path
+    }
+
+    private final class Damage: Sendable { let found = Mutex<[String]>([]) }
+
+    @Test func damageIsFoundBeforeOrAfterTheOpeningAsTimeAllows() async throws {
+        let path = try await damaged()
+        #expect(throws: StorageError.self) { try open() }
+        let damage = Damage()
+        let database = try Database(path: path, migrations: schema, checkTime: .zero) { error in
+            damage.found.withLock { $0.append("\(error)") }
+        }
+        try await waitUntil("the damage is found") { !damage.found.withLock { $0 }.isEmpty }
+        #expect(damage.found.withLock { $0 }.first?.contains("damaged") == true)
+        database.close()
+    }
+
+    @Test func aSoundFileIsCheckedOnWhileItIsUsed() async throws {
+        let first = try open()
+        let text = String(repeating: "y", count: 2_000)
+        try await first.write { connection in
+            for number in 0..<3_000 { try connection.execute("INSERT INTO note (text) VALUES (?)", .text("\(number)" + text)) }
+        }
+        first.close()
+        let damage = Damage()
+        for _ in 0..<20 {
+            // Closed at once, too: the check ends with the database.
+            let database = try Database(path: folder.file("d/notes.db"), migrations: schema, checkTime: .zero) { error in
+                damage.found.withLock { $0.append("\(error)") }
+            }
+            try await database.write { try $0.execute("UPDATE note SET text = text || 'z' WHERE id = 1") }
+            let count = try await database.read { try $0.first("SELECT count(*) FROM note") { $0.int(0) } }
+            #expect(count == 3_000)
+            database.close()
+        }
+        #expect(damage.found.withLock { $0 } == [])
     }
 
     @Test func aReadSeesEveryChangeConfirmedBeforeIt() async throws {

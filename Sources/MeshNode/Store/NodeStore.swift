@@ -11,8 +11,11 @@ public final class NodeStore: Sendable {
     public let database: Database
     private let sealer: any KeySealer
 
-    public init(folder: String, sealer: any KeySealer) throws {
-        database = try Database(path: folder + "/node.db", migrations: Self.migrations)
+    /// - Parameter onDamage: hears of damage that is found in the file after the opening.
+    public init(
+        folder: String, sealer: any KeySealer, onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
+    ) throws {
+        database = try Database(path: folder + "/node.db", migrations: Self.migrations, onDamage: onDamage)
         self.sealer = sealer
     }
 

@@ -10,11 +10,12 @@ final class SQLiteRegistryStore: RegistryStore {
     private let lock: Mutex<FileLock?>
 
     /// Opens or creates `registry.db` in the folder.
-    init(folder: String) throws {
+    init(folder: String, onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }) throws {
         try AtomicFile.makeFolder(folder)
         lock = Mutex(try FileLock(path: folder + "/registry.lock"))
         database = try Database(
-            path: "\(folder)/\(RegistryService.databaseName)", migrations: RegistrySchema.migrations, cacheMiB: 32)
+            path: "\(folder)/\(RegistryService.databaseName)", migrations: RegistrySchema.migrations, cacheMiB: 32,
+            onDamage: onDamage)
         try startLog(now: Date())
     }
 

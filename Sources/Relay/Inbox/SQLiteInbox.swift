@@ -62,11 +62,12 @@ final class SQLiteInbox: InboxStore {
     ///
     /// - Parameter commitDelay: how long a commit under load waits for more to join it.
     init(
-        path: String, recentIDs: Int, commitDelay: Duration = .zero, metrics: RelayMetrics? = nil, logger: Logger
+        path: String, recentIDs: Int, commitDelay: Duration = .zero, metrics: RelayMetrics? = nil, logger: Logger,
+        onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
     ) throws {
         self.commitDelay = commitDelay
         self.metrics = metrics
-        database = try Database(path: path, migrations: Self.migrations)
+        database = try Database(path: path, migrations: Self.migrations, onDamage: onDamage)
         try database.writeBlocking { connection in
             // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
             _ = try connection.first("PRAGMA cache_size = -\(Self.cacheKiB)") { _ in () }
