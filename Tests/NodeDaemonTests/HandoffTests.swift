@@ -37,6 +37,43 @@ struct HandoffTests {
         await mesh.stop()
     }
 
+    @Test func aPlanSaysWhatWouldMoveAndChangesNothing() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        _ = try await local.chat("one", with: "a")
+        try FailureTests.fill(local.home, agent: "a", megabytes: 1)
+        let plan = try await local.client.call(PlanHandoff(sandboxName: "a", target: "cloud"))
+        #expect(plan.peer == "cloud" && plan.bytes > 1 << 20 && plan.files >= 2)
+        #expect(!plan.hasOlderCopy && plan.lastFreezeMilliseconds == nil)
+        #expect(try await cloud.client.call(ListSandboxes()).isEmpty)
+        #expect(try await local.client.call(SandboxStatus(sandboxName: "a")).epoch == 1)
+        _ = try await local.handoff("a", to: "cloud")
+        _ = try await local.handoff("a", to: "local")
+        let second = try await local.client.call(PlanHandoff(sandboxName: "a", target: "cloud"))
+        #expect(second.hasOlderCopy && second.lastFreezeMilliseconds != nil)
+        // What would be refused is refused now, with the reason.
+        for (target, word) in [("local", "at home here"), ("nobody", "no paired peer")] {
+            let failure = await #expect(throws: OperationFailure.self) {
+                try await local.client.call(PlanHandoff(sandboxName: "a", target: target))
+            }
+            #expect("\(failure!)".contains(word), "\(failure!)")
+        }
+        let workspace = local.home + "/node/sandboxes/a/workspace"
+        #expect(mkfifo(workspace + "/pipe", 0o600) == 0)
+        await #expect(throws: OperationFailure.self) {
+            try await local.client.call(PlanHandoff(sandboxName: "a", target: "cloud"))
+        }
+        unlink(workspace + "/pipe")
+        let pairing = try #require(try await cloud.client.call(ListPairings()).first)
+        _ = try await cloud.client.call(RevokePairing(pairingName: pairing.name))
+        await #expect(throws: OperationFailure.self) {
+            try await local.client.call(PlanHandoff(sandboxName: "a", target: "cloud"))
+        }
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
     @Test(arguments: [true, false]) func theBulkGoesByTheRelayOnlyWhereItMust(_ isDirect: Bool) async throws {
         let mesh = try await MeshFixture()
         let (local, cloud) = try await mesh.pairedPeers(movesDirectly: isDirect)

@@ -30,6 +30,24 @@ struct HandoffCommandTests {
         await node.close()
     }
 
+    @Test func aDryRunPrintsThePlan() async throws {
+        let node = try await ScriptedNode()
+        node.on(PlanHandoff.self) { request in
+            .init(
+                sandbox: request.sandboxName, peer: "cloud", files: 12, bytes: 3 << 20, hasOlderCopy: true,
+                lastFreezeMilliseconds: 38.25)
+        }
+        let output = try await node.kars("handoff", "a", "--to", "cloud", "--dry-run")
+        #expect(output.status == 0)
+        #expect(output.out.contains("12 files, 3.0 MiB") && output.out.contains("38.3 ms"))
+        #expect(output.out.hasSuffix("Nothing was changed; cloud would take it.\n"))
+        #expect(try await node.kars("handoff", "a", "--to", "cloud", "--dry-run", "-o", "json").out.contains(#""bytes" : 3145728"#))
+        #expect(try await node.kars("handoff", "a", "--dry-run").status == 2)
+        #expect(try await node.kars("handoff", "a", "--to", "cloud", "--dry-run", "--no-wait").status == 2)
+        #expect(node.requests(StartHandoff.self).isEmpty)
+        await node.close()
+    }
+
     @Test func eventsAreLinesOfJSONUpToTheEnd() async throws {
         let node = try await node([.copying, .copying, .freezing, .complete])
         let output = try await node.kars("handoff", "a", "--to", "cloud", "--events")

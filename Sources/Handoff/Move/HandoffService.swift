@@ -33,6 +33,8 @@ public actor HandoffService {
     public nonisolated func register(in table: OperationTable) {
         let incoming = self.incoming
         table.register(StartHandoff.self) { request, _ in try await self.start(request) }
+        table.register(PlanHandoff.self) { request, _ in try await self.plan(request) }
+        table.register(AssessMove.self) { try await incoming.assess($0, from: $1) }
         table.register(HandoffStatus.self) { request, _ in try await self.status(request.sandboxName) }
         table.register(AbortHandoff.self) { request, _ in try await self.abort(request.sandboxName) }
         table.register(OfferMove.self) { try await incoming.take($0, from: $1) }
@@ -167,27 +169,70 @@ public actor HandoffService {
 
     private func start(_ request: StartHandoff) async throws -> HandoffProgress {
         let sandbox = try await services.sandboxes.record(request.sandboxName)
-        let isHome = sandbox.home.key == services.identity.publicKey
-        if request.target == "local" || request.target == services.sandboxes.peerName {
-            guard !isHome else {
-                throw OperationFailure(.refused, "\(request.sandboxName) is at home here already")
-            }
+        if isHere(request.target) {
+            guard sandbox.home.key != services.identity.publicKey else { throw Self.alreadyHome(request.sandboxName) }
             return try await fetch(sandbox)
         }
-        let pairing = try await target(request.target)
+        let (peer, name) = try await taker(request.target, of: sandbox)
+        return try await give(sandbox, to: peer, named: name)
+    }
+
+    /// What a move would do.
+    private func plan(_ request: PlanHandoff) async throws -> PlanHandoff.Answer {
+        let (name, sandboxes) = (request.sandboxName, services.sandboxes)
+        let sandbox = try await sandboxes.record(name)
+        if isHere(request.target) {
+            guard sandbox.home.key != services.identity.publicKey else { throw Self.alreadyHome(name) }
+            throw OperationFailure(
+                .refused, "\(name) lives at \(sandbox.homeName), and what would move is known there",
+                hint: "run this there, or move it: 'kars handoff \(name) --to local'")
+        }
+        let (peer, peerName) = try await taker(request.target, of: sandbox)
+        try await checkStill(name)
+        let workspace = try sandboxes.driver.folders(of: name).workspace
+        let manifest = try await DiskWork.run {
+            do { return try WorkspaceScanner(root: workspace).scan(mode: .live).0 } catch {
+                throw OperationFailure(.refused, "the workspace of \(name) cannot move: \(error)")
+            }
+        }
+        guard let home = try await services.registry.home(of: sandbox.lineage) else {
+            throw OperationFailure(.refused, "the registry knows no home of \(name)")
+        }
+        let agent = try await sandboxes.agentIdentity(name)
+        let offer = OfferMove(
+            id: FrameID.make(), spec: sandbox.spec, lineage: sandbox.lineage, agentKey: agent.publicKey,
+            epoch: home.epoch + 1, workspaceBytes: Int(manifest.totalBytes))
+        let answer = try await services.calls.call(AssessMove(offer: offer), of: peer)
+        let last = try await services.journal.newest(of: name)
+        return PlanHandoff.Answer(
+            sandbox: name, peer: peerName, files: manifest.entries.count, bytes: Int(manifest.totalBytes),
+            hasOlderCopy: answer.hasOlderCopy, lastFreezeMilliseconds: last?.progress.freezeMilliseconds)
+    }
+
+    private func isHere(_ target: String) -> Bool { target == "local" || target == services.sandboxes.peerName }
+
+    private static func alreadyHome(_ name: String) -> OperationFailure {
+        OperationFailure(.refused, "\(name) is at home here already")
+    }
+
+    /// The peer that a target means, for an agent that lives here.
+    private func taker(
+        _ target: String, of sandbox: SandboxRecord
+    ) async throws -> (peer: PeerIdentity, name: String) {
+        let pairing = try await self.target(target)
         guard let peerKey = pairing.peerKey else {
             throw OperationFailure(.refused, "the pairing \"\(pairing.name)\" is not complete")
         }
         let peer = PeerIdentity(key: peerKey)
-        guard isHome else {
+        guard sandbox.home.key == services.identity.publicKey else {
             throw OperationFailure(
                 .refused,
                 sandbox.home == peer
-                    ? "\(request.sandboxName) lives at \(sandbox.homeName) already"
-                    : "\(request.sandboxName) lives at \(sandbox.homeName)",
-                hint: "bring it home first: 'kars handoff \(request.sandboxName) --to local'")
+                    ? "\(sandbox.name) lives at \(sandbox.homeName) already"
+                    : "\(sandbox.name) lives at \(sandbox.homeName)",
+                hint: "bring it home first: 'kars handoff \(sandbox.name) --to local'")
         }
-        return try await give(sandbox, to: peer, named: pairing.peerName ?? pairing.name)
+        return (peer, pairing.peerName ?? pairing.name)
     }
 
     /// Finds the pairing a person means by `cloud`, or by its name or its peer's.

@@ -52,7 +52,19 @@ actor IncomingMoves {
 
     // MARK: Steps
 
-    func take(_ offer: OfferMove, from caller: OperationCaller) async throws -> OfferMove.Answer {
+    /// Whether an offer would be taken as things are.
+    func assess(_ request: AssessMove, from caller: OperationCaller) async throws -> AssessMove.Answer {
+        let offer = request.offer
+        _ = try await granted(offer, caller)
+        guard reserved.count < Self.maximumMoves else { throw Self.tooMany }
+        try await checkPlace(for: offer)
+        return AssessMove.Answer(hasOlderCopy: services.sandboxes.driver.names().contains(offer.spec.name))
+    }
+
+    /// The peer that may give this agent, and by what pairing.
+    private func granted(
+        _ offer: OfferMove, _ caller: OperationCaller
+    ) async throws -> (peer: PeerIdentity, pairing: Pairing) {
         guard case .peer(let peer, let pairing?) = caller else { throw Self.strangersMove }
         guard invitations[offer.lineage].map({ $0.peer == peer && $0.until > .now }) ?? false
             || (pairing.role == .issuer && pairing.capabilities.contains(.handoff))
@@ -62,10 +74,15 @@ actor IncomingMoves {
                 hint: "pair again with --capabilities offload,handoff")
         }
         try await check(offer, peer)
+        return (peer, pairing)
+    }
+
+    private static let tooMany = OperationFailure(.unavailable, "too many moves are under way; try again later")
+
+    func take(_ offer: OfferMove, from caller: OperationCaller) async throws -> OfferMove.Answer {
+        let (peer, pairing) = try await granted(offer, caller)
         try await dropIdle()
-        guard reserved.count < Self.maximumMoves else {
-            throw OperationFailure(.unavailable, "too many moves are under way; try again later")
-        }
+        guard reserved.count < Self.maximumMoves else { throw Self.tooMany }
         try await supersede(offer, peer)
         // The name is this move's until it ends: nothing is made, destroyed or moved under it meanwhile.
         try await services.sandboxes.beginChange(of: offer.spec.name)

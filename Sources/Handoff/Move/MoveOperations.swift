@@ -31,6 +31,19 @@ struct OfferMove: PeerOperation {
     }
 }
 
+/// Asks whether an offer would be taken; nothing is reserved.
+struct AssessMove: PeerOperation {
+    static let name = "move.assess"
+    static let access = OperationAccess.paired
+
+    let offer: OfferMove
+
+    struct Answer: Codable, Sendable {
+        /// Whether an older copy of the agent is here.
+        let hasOlderCopy: Bool
+    }
+}
+
 /// A piece of the encoded manifest of the workspace; a move sends one manifest a round.
 struct SendManifest: PeerOperation {
     static let name = "move.manifest"

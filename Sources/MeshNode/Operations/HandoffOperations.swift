@@ -90,6 +90,45 @@ public struct StartHandoff: PeerOperation {
     public typealias Answer = HandoffProgress
 }
 
+/// Says what a move would do, and changes nothing (`kars handoff <name> --to … --dry-run`).
+public struct PlanHandoff: PeerOperation {
+    public static let name = "handoff.plan"
+    public static let access = OperationAccess.operatorOnly
+    public static let patience = 120
+
+    public var sandboxName: String
+    /// As in ``StartHandoff``.
+    public var target: String
+
+    public init(sandboxName: String, target: String) {
+        self.sandboxName = sandboxName
+        self.target = target
+    }
+
+    public struct Answer: Codable, Sendable, Equatable {
+        public var sandbox: String
+        public var peer: String
+        public var files: Int
+        /// Bytes of all files.
+        public var bytes: Int
+        /// Whether the peer has an older copy, so that less than all of it would be sent.
+        public var hasOlderCopy: Bool
+        /// How long the agent was frozen when it moved last; nil for one that never did.
+        public var lastFreezeMilliseconds: Double?
+
+        public init(
+            sandbox: String, peer: String, files: Int, bytes: Int, hasOlderCopy: Bool, lastFreezeMilliseconds: Double?
+        ) {
+            self.sandbox = sandbox
+            self.peer = peer
+            self.files = files
+            self.bytes = bytes
+            self.hasOlderCopy = hasOlderCopy
+            self.lastFreezeMilliseconds = lastFreezeMilliseconds
+        }
+    }
+}
+
 /// The newest move of a sandbox on this peer (`kars handoff <name> --status`).
 public struct HandoffStatus: PeerOperation {
     public static let name = "handoff.status"

@@ -25,11 +25,15 @@ extension Command {
                 conflicts: ["status"]),
             .flag("no-wait", help: "Start the move and return", conflicts: ["status", "abort"]),
             .flag(
+                "dry-run", help: "Say what would move, and whether the other peer would take it; change nothing",
+                conflicts: ["status", "abort", "no-wait", "events"]),
+            .flag(
                 "events", help: "Print each change of the move as one line of JSON",
                 conflicts: ["status", "abort", "no-wait"]),
         ] + NodeConnection.options,
         examples: [
             Example("kars handoff researcher --to cloud", "Move from this machine to the paired cloud"),
+            Example("kars handoff researcher --to cloud --dry-run", "See what would move"),
             Example("kars handoff researcher --to local", "Bring it back"),
             Example("kars handoff researcher --to cloud --events", "Follow it from a script"),
             Example("kars handoff researcher --status", "See how far it is"),
@@ -38,7 +42,10 @@ extension Command {
         environment: [KarsHome.variable], group: "Agent mobility"
     ) { invocation in
         let name = invocation.required("name")
-        if let target = invocation.value("to") {
+        if let target = invocation.value("to"), invocation.flag("dry-run") {
+            let plan = try await NodeConnection.call(PlanHandoff(sandboxName: name, target: target), invocation)
+            try OutputFormat.print(plan, invocation) { HandoffText.plan(plan) }
+        } else if let target = invocation.value("to") {
             try await HandoffWatch(sandbox: name, target: target, printsEvents: invocation.flag("events"))
                 .run(invocation)
         } else if invocation.flag("status") {

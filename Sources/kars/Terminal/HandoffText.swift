@@ -15,6 +15,21 @@ enum HandoffText {
         }
     }
 
+    /// What a move would do.
+    static func plan(_ plan: PlanHandoff.Answer) -> String {
+        var rows = [
+            ("Sandbox", plan.sandbox), ("To", plan.peer),
+            ("Workspace", "\(plan.files) files, \(size(plan.bytes))"),
+            (
+                "To send",
+                plan.hasOlderCopy ? "what differs from the older copy there" : "all of it"
+            ),
+        ]
+        rows.append(
+            ("Last freeze", plan.lastFreezeMilliseconds.map { "\(decimal($0)) ms" } ?? "unknown until it has moved once"))
+        return kars.facts(rows) + "Nothing was changed; \(plan.peer) would take it.\n"
+    }
+
     /// How a move ended well.
     static func result(_ progress: HandoffProgress) -> String {
         let place = progress.direction == "in" ? "here" : "at \(progress.peer)"
