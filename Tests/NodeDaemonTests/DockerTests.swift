@@ -58,6 +58,16 @@ struct DockerTests {
         await daemon.stop()
     }
 
+    /// Which containers run at the end is looked up with the engine.
+    @Test(arguments: [("docker", "embedded"), ("docker", "docker")])
+    func noKillAtAnyMomentOfAMoveLosesOrDoublesATurn(_ here: String, _ there: String) async throws {
+        let daemon = try await DockerDaemon()
+        try await TortureTests.torture(
+            rounds: TortureTests.isFull ? 12 : 2, seed: TortureTests.seed,
+            localEnvironment: environment(here, daemon), cloudEnvironment: environment(there, daemon))
+        await daemon.stop()
+    }
+
     @Test func anAgentInAnImageOfItsOwnMovesWhereImagesRun() async throws {
         let daemon = try await DockerDaemon()
         let (mesh, local, cloud) = try await FailureTests.paired(

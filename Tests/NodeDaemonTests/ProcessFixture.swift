@@ -69,7 +69,7 @@ final class NodeProcess {
     static let embedded = ["KARS_NODE_DRIVER": "embedded"]
 
     /// What runs its sandboxes, and further variables.
-    private let environment: [String: String]
+    let environment: [String: String]
     /// Further words of `kars node`.
     private let arguments: [String]
 

@@ -19,9 +19,13 @@ struct TortureTests {
         try await Self.torture(rounds: rounds, seed: Self.seed)
     }
 
-    static func torture(rounds: Int, seed: UInt64) async throws {
+    static func torture(
+        rounds: Int, seed: UInt64, localEnvironment: [String: String] = NodeProcess.embedded,
+        cloudEnvironment: [String: String] = NodeProcess.embedded
+    ) async throws {
         var random = SeededRandom(seed: seed)
-        let (mesh, local, cloud) = try await FailureTests.paired()
+        let (mesh, local, cloud) = try await FailureTests.paired(
+            localEnvironment: localEnvironment, cloudEnvironment: cloudEnvironment)
         let run = Run(mesh: mesh, local: local, cloud: cloud)
         _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
         _ = try await local.chat("hello", with: "a")
@@ -152,7 +156,8 @@ struct TortureTests {
             }
             let isThere = try await home() === cloud
             try await waitUntil("one sandbox runs (seed \(seed))") {
-                Self.runs(local) != isThere && Self.runs(cloud) == isThere
+                let (isHere, isAway) = (try await Self.runs(local), try await Self.runs(cloud))
+                return isHere != isThere && isAway == isThere
             }
             print(
                 "torture: seed \(seed), \(moved) moves, \(turns) turns, "
@@ -179,7 +184,16 @@ struct TortureTests {
             return states
         }
 
-        private static func runs(_ node: NodeProcess) -> Bool {
+        private static func runs(_ node: NodeProcess) async throws -> Bool {
+            struct Container: Decodable { let id: String }
+            if let data = FileManager.default.contents(atPath: node.home + "/node/sandboxes/a/container.json"),
+                let record = try? JSONDecoder().decode(Container.self, from: data)
+            {
+                let output = try await ChildProcess(
+                    "docker", ["inspect", "--format", "{{.State.Running}}", record.id], environment: node.environment
+                ).wait()
+                return output.out == "true\n"
+            }
             struct Record: Decodable { let initPid: Int32 }
             guard let data = FileManager.default.contents(atPath: node.home + "/node/sandboxes/a/run.json"),
                 let record = try? JSONDecoder().decode(Record.self, from: data)
