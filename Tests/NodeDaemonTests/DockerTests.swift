@@ -2,6 +2,7 @@ import Foundation
 import MeshNode
 import TestSupport
 import Testing
+import Transport
 
 /// Agents in containers of a real engine: between nodes with it and without it.
 @Suite(.enabled(if: DockerDaemon.isThere && SandboxSupport.isThere), .serialized)
@@ -97,6 +98,47 @@ struct DockerTests {
         }
         #expect(try await local.chat("two", with: "a").remembered.previous == "one")
         for node in [local, cloud, plain] { await node.stop() }
+        await mesh.stop()
+        await daemon.stop()
+    }
+
+    /// Any server that answers `/healthz` is an agent; this one knows nothing of moves.
+    @Test func anAgentWithoutHooksMovesWithWhatItHadWritten() async throws {
+        let daemon = try await DockerDaemon()
+        let (mesh, local, cloud) = try await FailureTests.paired(
+            localEnvironment: environment("docker", daemon), cloudEnvironment: environment("docker", daemon))
+        let empty = TemporaryFolder()
+        try await daemon.makeImage(
+            "me/plain:1", of: empty.path,
+            [
+                "LABEL org.kars.runtime.contract=v1",
+                #"CMD ["/opt/kars/bin/kars","registry","--listen","127.0.0.1:18789","--data","/sandbox/state"]"#,
+            ])
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a", runtime: "byo", image: "me/plain:1"))
+        // Its own key, which it made at its first start.
+        func key() async throws -> String? {
+            let token = try String(contentsOfFile: local.home + "/node/tokens/a", encoding: .utf8)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            let answer = try await HTTPClient(loop: mesh.loop).send(
+                HTTPClientRequest(
+                    url: try ServiceURL(parsing: "http://\(local.gateway)/agents/a/v1/log/head"),
+                    headers: ["authorization": "Bearer \(token)"]))
+            #expect(answer.status == 200)
+            let head = try JSONSerialization.jsonObject(with: Data(answer.body)) as? [String: Any]
+            return head?["key"] as? String
+        }
+        let before = try #require(try await key())
+        for target in ["cloud", "local"] {
+            _ = try await local.client.call(StartHandoff(sandboxName: "a", target: target))
+            try await waitUntil("the move to \(target)", within: .seconds(60)) {
+                try await local.status(of: "a").phase.isOver
+            }
+            let move = try await local.status(of: "a")
+            #expect(move.phase == .complete && move.error == nil)
+            #expect(move.digestBefore == nil && move.digestAfter == nil)
+            #expect(try await key() == before)
+        }
+        for node in [local, cloud] { await node.stop() }
         await mesh.stop()
         await daemon.stop()
     }

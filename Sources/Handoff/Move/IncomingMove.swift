@@ -259,7 +259,7 @@ actor IncomingMove {
         home.formerHomes = state.formerHomes
         var promised = record
         promised.progress.phase = .freezing
-        promised.progress.digestBefore = state.digest
+        promised.progress.digestBefore = state.digest.isEmpty ? nil : state.digest
         promised.prepared = home
         // Promised only when both are on disk; they share a commit there.
         let (journal, row) = (services.journal, promised)

@@ -150,7 +150,7 @@ struct CommitMove: PeerOperation {
     let id: String
 
     struct Answer: Codable, Sendable {
-        /// The digest the agent gives after its start, before any request.
+        /// The digest the agent gives after its start, before any request; empty for one that has none.
         let digest: String
         /// Where the taker's time went, in milliseconds.
         var steps: [String: Double]?

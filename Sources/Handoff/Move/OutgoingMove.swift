@@ -294,7 +294,8 @@ actor OutgoingMove {
         while true {
             do {
                 let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
-                record.progress.digestAfter = answer.digest
+                // An agent without hooks has none.
+                record.progress.digestAfter = answer.digest.isEmpty ? nil : answer.digest
                 note(answer.steps)
                 stepDone("start")
                 break
@@ -311,7 +312,7 @@ actor OutgoingMove {
         }
         await relinquished
         releaseToTaker()
-        if let digest = record.progress.digestAfter, digest != record.progress.digestBefore {
+        if let before = record.progress.digestBefore, let after = record.progress.digestAfter, before != after {
             services.logger.error("the agent's state changed in the move", ["move": record.id])
             record.progress.error = "the agent's digest differs after the move"
         }
