@@ -5,11 +5,53 @@ import Synchronization
 public final class DockerDaemon: Sendable {
     private static let program = "/usr/sbin/dockerd"
 
-    /// Why there can be none; nil when there can.
+    /// Why there can be none; nil when there can. Tried once: an engine may be installed where the kernel, or a container
+    /// around these tests, lets it run nothing.
     public static let obstacle: String? = {
         guard FileManager.default.isExecutableFile(atPath: program) else { return "\(program) is not installed" }
-        return geteuid() == 0 ? nil : "dockerd needs root"
+        guard geteuid() == 0 else { return "dockerd needs root" }
+        let folder = TemporaryFolder()
+        let engine = Process()
+        engine.executableURL = URL(fileURLWithPath: program)
+        engine.arguments = arguments(folder)
+        engine.standardError = FileHandle.nullDevice
+        guard (try? engine.run()) != nil else { return "\(program) cannot be run" }
+        defer {
+            engine.terminate()
+            engine.waitUntilExit()
+        }
+        let deadline = ContinuousClock.now + .seconds(20)
+        while !FileManager.default.fileExists(atPath: folder.file("docker.sock")) {
+            guard engine.isRunning, ContinuousClock.now < deadline else { return "dockerd does not start here" }
+            usleep(20_000)
+        }
+        // An image that holds nothing, and a program that is not in it: the engine's own runtime must say so.
+        try? Data(count: 1024).write(to: URL(fileURLWithPath: folder.file("empty.tar")))
+        let imported = client(["import", folder.file("empty.tar"), "probe"], folder)
+        guard imported.status == 0 else { return "the engine takes no image: \(imported.said)" }
+        let run = client(["run", "--rm", "--network", "none", "probe", "/x"], folder)
+        return run.status == 127 ? nil : "the engine starts no container: \(run.said)"
     }()
+
+    private static func arguments(_ folder: TemporaryFolder) -> [String] {
+        [
+            "--host", "unix://\(folder.file("docker.sock"))", "--data-root", folder.file("data"),
+            "--exec-root", folder.file("exec"), "--pidfile", folder.file("pid"), "--iptables=false", "--bridge=none",
+        ]
+    }
+
+    private static func client(_ words: [String], _ folder: TemporaryFolder) -> (status: Int32, said: String) {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = ["docker", "--host", "unix://\(folder.file("docker.sock"))"] + words
+        let pipe = Pipe()
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = pipe
+        guard (try? process.run()) != nil else { return (-1, "no client") }
+        let said = String(decoding: pipe.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        process.waitUntilExit()
+        return (process.terminationStatus, said.split(separator: "\n").last.map(String.init) ?? "")
+    }
 
     /// Says aloud that tests are skipped.
     public static let isThere: Bool = {
@@ -33,13 +75,7 @@ public final class DockerDaemon: Sendable {
     }
 
     private static func launch(_ folder: TemporaryFolder) throws -> ChildProcess {
-        try ChildProcess(
-            program,
-            [
-                "--host", "unix://\(folder.file("docker.sock"))", "--data-root", folder.file("data"),
-                "--exec-root", folder.file("exec"), "--pidfile", folder.file("pid"), "--iptables=false",
-                "--bridge=none",
-            ])
+        try ChildProcess(program, arguments(folder))
     }
 
     private func listens() async throws {
