@@ -183,6 +183,7 @@ public final class NodeService: Sendable {
             defer { running = Running() }
             return running
         }
+        await sandboxes.stopKeeping()
         for task in parts.background { task.cancel() }
         await parts.server?.close()
         await parts.socket?.close()

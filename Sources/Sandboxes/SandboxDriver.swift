@@ -46,6 +46,10 @@ public protocol SandboxDriver: Sendable {
     func logs(of name: String, lines: Int) throws(SandboxError) -> String
     /// A piece of one of its logs.
     func readLog(of name: String, _ log: SandboxLog, from start: LogStart) throws(SandboxError) -> LogPart
+    /// Ends with the agent's status once nothing of the sandbox is left; it does not keep the driver.
+    ///
+    /// - Throws: for one that was never started by this driver.
+    func end(of name: String) throws(SandboxError) -> Task<Int32?, Never>
     /// Waits until the sandbox has stopped, and returns the agent's status as in ``SandboxState/stopped(exit:)``.
     func waitForExit(of name: String) async throws(SandboxError) -> Int32?
 }

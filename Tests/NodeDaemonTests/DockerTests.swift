@@ -153,6 +153,11 @@ struct DockerTests {
         await node.kill()
         try await node.restart()
         #expect(try await node.chat("two", with: "a").remembered.previous == "one")
+        // An engine that is started anew ends its containers; the node starts them again.
+        try await daemon.restart()
+        try await waitUntil("an answer after the engine's restart", within: .seconds(40)) {
+            (try? await node.chat("three", with: "a"))?.remembered.previous == "two"
+        }
         await node.kill()
         let refused = try await ChildProcess(
             MeshFixture.kars,

@@ -13,8 +13,11 @@ extension SandboxService {
                 reason: isHome ? "epoch \(record.epoch) is this peer's" : "it lives at \(record.homeName)")
         ]
         guard isHome else { return conditions }
-        conditions.append(
-            SandboxCondition(type: "Running", holds: summary.status == "running", reason: "the sandbox is \(summary.status)"))
+        var state = "the sandbox is \(summary.status)"
+        if let restarts = runs[record.name]?.restarts, restarts > 0 {
+            state += "; it ended by itself and was started again, \(restarts) times since the node's start"
+        }
+        conditions.append(SandboxCondition(type: "Running", holds: summary.status == "running", reason: state))
         if summary.status == "running" { conditions.append(await ready(record.name)) }
         if summary.status == "running" {
             // Of the whole sandbox by a control group, or of each process where there is none.

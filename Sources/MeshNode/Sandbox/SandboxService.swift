@@ -26,6 +26,9 @@ public actor SandboxService {
     private let running: Gauge
     private(set) var records: [String: SandboxRecord] = [:]
     private var busy: Set<String> = []
+    /// Of agents that were started here.
+    var runs: [String: AgentRuns] = [:]
+    var isKeeping = true
     /// Where clients reach the agents; empty before that is known.
     public private(set) var gatewayURL = ""
 
@@ -99,6 +102,8 @@ public actor SandboxService {
             try await giveCredentials(to: name)
             try await driver.start(name)
         }
+        // From here on, so that one that ends before it answers is started again too.
+        keep(name)
         try await driver.waitUntilReady(name, within: Self.readyTime)
     }
 
@@ -211,6 +216,7 @@ public actor SandboxService {
             try await forgetSecrets(of: name)
             try await store.database.write { try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name)) }
             records[name] = nil
+            runs[name] = nil
             updateGauge()
         }
     }
@@ -319,6 +325,8 @@ public actor SandboxService {
     }
 
     public func endChange(of name: String) { busy.remove(name) }
+
+    func isBusy(_ name: String) -> Bool { busy.contains(name) }
 
     func exclusively<T>(_ name: String, _ body: () async throws -> T) async throws -> T {
         try beginChange(of: name)

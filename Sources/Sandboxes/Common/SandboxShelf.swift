@@ -179,6 +179,11 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
         table.change(name) { $0.end = end }
     }
 
+    func end(of name: String) throws(SandboxError) -> Task<Int32?, Never> {
+        guard let end = try table.entry(name).end else { throw .wrongState(name: name, needed: "started") }
+        return end
+    }
+
     func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
         let entry = try table.entry(name)
         if let end = entry.end { return await end.value }

@@ -303,6 +303,8 @@ public final class DockerDriver: SandboxDriver {
         try await shelf.waitUntilReady(name, within: limit)
     }
 
+    public func end(of name: String) throws(SandboxError) -> Task<Int32?, Never> { try shelf.end(of: name) }
+
     public func waitForExit(of name: String) async throws(SandboxError) -> Int32? {
         try await shelf.waitForExit(of: name)
     }
