@@ -93,6 +93,9 @@ public final class DockerDriver: SandboxDriver {
                     entry.exit = .some(found?.state.exitCode)
                     shelf.forgetCredentials(of: name)
                 }
+            } else {
+                // Given for a start that a crash prevented.
+                shelf.forgetCredentials(of: name)
             }
             if table.insert(entry), let running = entry.running { watch(running, name) }
         }

@@ -71,6 +71,9 @@ public final class EmbeddedDriver: SandboxDriver {
                     shelf.forgetCredentials(of: name)
                     entry.exit = .some(RunningSandbox.exitStatus(folders))
                 }
+            } else {
+                // Given for a start that a crash prevented.
+                shelf.forgetCredentials(of: name)
             }
             if table.insert(entry), let running = entry.running { watch(running, name) }
         }
