@@ -54,7 +54,6 @@ final class TakerWorld {
         await service.stop()
         loop.shutdown()
         store.close()
-        SandboxSweep.end(below: folder.path)
     }
 
     /// What a start of the node does with the moves of the run before.
