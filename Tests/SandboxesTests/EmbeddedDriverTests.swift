@@ -42,6 +42,21 @@ struct EmbeddedDriverTests {
         }
     }
 
+    @Test func aStandbyWhoseDriverGoesLeavesNoProcess() async throws {
+        let folder = TemporaryFolder()
+        let loop = try EventLoop(name: "test")
+        defer { loop.shutdown() }
+        var driver: EmbeddedDriver? = try SandboxWorld.makeDriver(folder, loop)
+        try await driver?.create(SandboxSpec(name: "a", command: ["/bin/sleep", "1000"]))
+        try await driver?.prepare("a")
+        let record = try #require(RunRecord.read(try driver!.folders(of: "a").record))
+        driver = nil
+        // Gone, and not only dead: a zombie would still have an entry.
+        try await waitUntil("both are gone") {
+            [record.initPid, record.bubblewrapPid].allSatisfy { !FileManager.default.fileExists(atPath: "/proc/\($0)") }
+        }
+    }
+
     @Test func aStoppedSandboxStartsAgainWithItsWorkspace() async throws {
         try await SandboxWorld.with { world in
             try await world.driver.create(world.shell("a", "echo x >> /sandbox/runs; exit 3"))

@@ -12,8 +12,14 @@ protocol LivingSandbox: Sendable {
 
 /// A sandbox in which all is ready but the agent.
 protocol StandbySandbox: Sendable {
-    /// Gives the sandbox up.
+    /// Gives the sandbox up; the caller sees to what is left of it.
     func discard()
+    /// Gives the sandbox up where nobody is left to see to it.
+    func abandon()
+}
+
+extension StandbySandbox {
+    func abandon() { discard() }
 }
 
 /// The sandboxes a driver knows, and which of them an operation has claimed.
@@ -51,7 +57,7 @@ final class SandboxTable<Running: LivingSandbox, Standby: StandbySandbox>: Senda
     deinit {
         entries.withLock { entries in
             for entry in entries.values {
-                entry.standby?.discard()
+                entry.standby?.abandon()
                 if let socket = entry.socket { close(socket) }
             }
         }

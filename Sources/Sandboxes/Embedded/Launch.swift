@@ -38,11 +38,19 @@ struct Launch {
             }
         }
 
-        /// Gives the sandbox up.
         func discard() {
             close(talk)
             close(socket)
             running.signal(SIGKILL)
+        }
+
+        /// Bubblewrap is a child of this process, and would stay in its table of processes.
+        func abandon() {
+            discard()
+            Task { [running] in
+                _ = await running.waitForEnd()
+                _ = await running.collect()
+            }
         }
     }
 
