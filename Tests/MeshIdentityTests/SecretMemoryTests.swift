@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 import TestSupport
 import Testing
 
@@ -98,10 +99,14 @@ struct SecretMemoryTests {
             state.selfPair.privateKey, try #require(state.skipped[state.skipped.order[0]]),
             prekeys.current.pair.privateKey, try #require(prekeys.oneTimePair(id: 5)?.privateKey),
         ]
-        let memory = try ProcessMemory()
-        // What the search can find, it must find: a control that lies in plain memory.
+        // What the search can find, it must find: a control that lies in plain memory, on this thread and on another.
         let control = RandomBytes.make(32)
-        #expect(memory.count(control) > 0)
+        let other = Mutex<[UInt8]>([])
+        let thread = Thread { other.withLock { $0 = RandomBytes.make(48) } }
+        thread.start()
+        while other.withLock({ $0.isEmpty }) { sched_yield() }
+        let memory = try ProcessMemory()
+        #expect(memory.count(control) > 0 && memory.count(other.withLock { $0 }) > 0)
         for (index, key) in keys.enumerated() {
             #expect(key.withUnsafeBytes { memory.count($0) } == 0, "key \(index)")
             let hex = SecretBytes(pooled: 64) { output in
@@ -117,7 +122,7 @@ struct SecretMemoryTests {
     }
 }
 
-/// The writable memory of this process, less what libsodium gave out: pages between two that nobody may touch.
+/// The writable memory of this process, less what libsodium gave out.
 private struct ProcessMemory {
     private var ranges: [Range<UInt>] = []
 
@@ -133,12 +138,14 @@ private struct ProcessMemory {
             return ends.count == 2 ? Mapping(range: ends[0]..<ends[1], access: words[1].prefix(3)) : nil
         }
         for (index, mapping) in maps.enumerated() where mapping.access.hasPrefix("rw") {
-            // Stacks lie between such pages too, but are larger.
-            let isGuarded =
-                mapping.range.count <= 4 << 20 && index > 0 && index + 1 < maps.count
-                && maps[index - 1].access == "---" && maps[index - 1].range.upperBound == mapping.range.lowerBound
-                && maps[index + 1].access == "---" && maps[index + 1].range.lowerBound == mapping.range.upperBound
-            if !isGuarded { ranges.append(mapping.range) }
+            // Its own layout: a page to be read, one that nobody may touch, then what it gave out. Arenas and stacks
+            // lie beside pages that nobody may touch too.
+            func isPage(_ place: Int, _ access: String) -> Bool {
+                maps[place].access == access && maps[place].range.count == Int(sysconf(Int32(_SC_PAGESIZE)))
+                    && maps[place].range.upperBound == maps[place + 1].range.lowerBound
+            }
+            let isSodiums = index >= 2 && isPage(index - 1, "---") && isPage(index - 2, "r--")
+            if !isSodiums { ranges.append(mapping.range) }
         }
     }
 
