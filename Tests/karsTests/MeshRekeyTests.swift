@@ -22,6 +22,7 @@ struct MeshRekeyTests {
         let sealed = try Data(contentsOf: URL(filePath: home.file("secrets.json")))
         let first = try await kars("mesh", "rekey")
         #expect(first.status == 0 && first.out.hasPrefix("sealed under machine-key:"))
+        #expect(first.out.hasSuffix("\n") && first.out.split(separator: "\n").count == 1)
         let word = try file("word", Array("correct horse\n".utf8))
         let json = try await kars("mesh", "rekey", "--passphrase-file", word, "-o", "json")
         #expect(json.status == 0 && json.out.contains(#""source" : "argon2id""#))

@@ -66,7 +66,7 @@ extension Command {
         try Confirmation.require("Revoke the identity \(status.did) for ever", invocation)
         let answer = try await NodeConnection.call(
             RevokeIdentity(reason: invocation.value("reason") ?? ""), invocation)
-        try OutputFormat.print(answer, invocation) { "revoked \(answer.did)" }
+        try OutputFormat.print(answer, invocation) { "revoked \(answer.did)\n" }
     }
 
     private static let meshReset = Command(

@@ -48,7 +48,7 @@ extension Command {
         try OutputFormat.print(
             Rekeyed(keyID: changed.keyID, formerKeyID: keys.identity.keyID, source: changed.kdf.source.rawValue),
             invocation
-        ) { "sealed under \(changed.keyID) instead of \(keys.identity.keyID)" }
+        ) { "sealed under \(changed.keyID) instead of \(keys.identity.keyID)\n" }
         guard OutputFormat(invocation) == .table else { return }
         switch changed.kdf.source {
         case .passphrase:
