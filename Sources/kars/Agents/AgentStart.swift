@@ -67,6 +67,8 @@ struct AgentStart: Sendable {
             var rows: [(String, String)] = []
             if let url = sandbox.gatewayURL { rows.append(("URL", url)) }
             if let file = sandbox.tokenFile { rows.append(("Token", "in \(file)")) }
+            // Which of the two it is was decided by what is on this machine.
+            rows.append(("Driver", sandbox.driver))
             if let model = sandbox.settings?.model { rows.append(("Model", model)) }
             return "\(sandbox.name) \(state)\n" + facts(rows)
         }
