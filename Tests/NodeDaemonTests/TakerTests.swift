@@ -173,6 +173,7 @@ struct TakerTests {
             let promise = BuildTree(id: id, state: giver.state(), difference: nil)
             #expect(try await incoming.build(promise, from: giver.caller).root == root)
             await Self.refused(.invalid) { try await incoming.build(promise, from: giver.caller) }
+            _ = try await incoming.cancel(CancelMove(id: id), from: giver.caller)
         }
     }
 

@@ -55,6 +55,10 @@ struct EmbeddedDriverTests {
         try await waitUntil("both are gone") {
             [record.initPid, record.bubblewrapPid].allSatisfy { !FileManager.default.fileExists(atPath: "/proc/\($0)") }
         }
+        // What it has in memory is the next driver's to remove.
+        let next = try SandboxWorld.makeDriver(folder, loop)
+        try await next.recover()
+        try await next.remove("a")
     }
 
     @Test func aStoppedSandboxStartsAgainWithItsWorkspace() async throws {
