@@ -1,7 +1,9 @@
 /// Makes and runs sandboxes of one kind. Operations on one sandbox are refused while another is under way.
 public protocol SandboxDriver: Sendable {
-    /// `embedded`, `docker` or `kubernetes`.
+    /// `embedded`, `docker` or `pod`.
     var kind: String { get }
+    /// Whether a workspace's folder is mounted for good, so that it cannot be exchanged for another, only what is in it.
+    var keepsWorkspaceFolder: Bool { get }
     /// Whether a sandbox may come in a container image.
     var takesImages: Bool { get }
 
@@ -52,4 +54,8 @@ public protocol SandboxDriver: Sendable {
     func end(of name: String) throws(SandboxError) -> Task<Int32?, Never>
     /// Waits until the sandbox has stopped, and returns the agent's status as in ``SandboxState/stopped(exit:)``.
     func waitForExit(of name: String) async throws(SandboxError) -> Int32?
+}
+
+extension SandboxDriver {
+    public var keepsWorkspaceFolder: Bool { false }
 }

@@ -243,8 +243,10 @@ actor IncomingMove {
         do {
             if !driver.names().contains(name) { try await driver.create(sandbox.spec) }
             let (tree, retired) = (place, folder + "/retired")
-            let workspace = try driver.folders(of: name).workspace
-            try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+            let (workspace, keepsFolder) = (try driver.folders(of: name).workspace, driver.keepsWorkspaceFolder)
+            try await DiskWork.run {
+                try MoveFolder.install(tree: tree, as: workspace, retired: retired, keepsFolder: keepsFolder)
+            }
             place = workspace
             try await driver.prepare(name)
         } catch {

@@ -294,9 +294,11 @@ actor IncomingMoves {
             try await driver.stop(name, grace: .zero)
             if known == nil { return try await driver.remove(name) }
             let (workspace, folder) = (try driver.folders(of: name).workspace, moveFolder(record.id))
+            let keepsFolder = driver.keepsWorkspaceFolder
             _ = try await DiskWork.run {
                 try MoveFolder.revert(
-                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded")
+                    workspace: workspace, retired: folder + "/retired", discarded: folder + "/discarded",
+                    keepsFolder: keepsFolder)
             }
         } catch {
             services.logger.warn("a standby was not undone", ["move": record.id, "error": "\(error)"])
@@ -391,8 +393,10 @@ actor IncomingMoves {
             try await driver.stop(name, grace: .zero)
         }
         let (tree, retired) = (moveFolder(record.id) + "/tree", moveFolder(record.id) + "/retired")
-        let workspace = try driver.folders(of: name).workspace
-        try await DiskWork.run { try MoveFolder.install(tree: tree, as: workspace, retired: retired) }
+        let (workspace, keepsFolder) = (try driver.folders(of: name).workspace, driver.keepsWorkspaceFolder)
+        try await DiskWork.run {
+            try MoveFolder.install(tree: tree, as: workspace, retired: retired, keepsFolder: keepsFolder)
+        }
         // From here clients can know the token: what they ask before the agent is there waits. After a crash they
         // wait already.
         if services.gate.route(of: name) == nil { await holdGate(of: name, token: token) }

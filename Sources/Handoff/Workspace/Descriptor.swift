@@ -123,6 +123,23 @@ final class Descriptor: Sendable {
     }
 
     /// Gives this file to another user and group.
+    /// Moves an entry into another directory, in place of what has its name there.
+    ///
+    /// A directory that nobody may write to cannot change its parent: it is made writable for that moment.
+    func move(_ name: ArraySlice<UInt8>, to other: Descriptor) throws(Errno) {
+        let rename = { withName(name) { renameat(raw, $0, other.raw, $0) } }
+        if rename() == 0 { return }
+        guard errno == EACCES else { throw .last }
+        let mode = try status(of: name).st_mode
+        guard mode & S_IFMT == S_IFDIR else { throw Errno(EACCES) }
+        try makeAccessible(name)
+        let moved = rename()
+        let failure = Errno.last
+        let place = moved == 0 ? other : self
+        try place.openDirectory(name).setMode(mode & 0o7777)
+        guard moved == 0 else { throw failure }
+    }
+
     func setOwner(_ owner: FileOwner) throws(Errno) {
         guard fchown(raw, owner.user, owner.group) == 0 else { throw .last }
     }

@@ -9,7 +9,9 @@ struct CredentialFolder: Sendable {
     static let maximumCount = 64
     static let maximumBytes = 64 << 10
 
-    private let base: String
+    /// Holds the folders of all sandboxes of a node; nil where the folder was made for one sandbox and is mounted, so
+    /// that it stays.
+    private let base: String?
     let path: String
     /// Who the agent is on the host; nil for this process's user.
     private let owner: SandboxOwner?
@@ -17,12 +19,21 @@ struct CredentialFolder: Sendable {
     /// - Parameter tag: tells the nodes of one user apart.
     init(sandbox name: String, tag: String, owner: SandboxOwner? = nil) {
         self.owner = owner
-        base = "\(Self.memory)/kars-\(geteuid())-\(tag)"
+        let base = "\(Self.memory)/kars-\(geteuid())-\(tag)"
+        self.base = base
         path = "\(base)/\(name)"
+    }
+
+    /// A folder in memory that is mounted already.
+    init(mounted path: String) {
+        base = nil
+        owner = nil
+        self.path = path
     }
 
     /// Makes the folder unless it is there; a restart of the host takes it away.
     func make() throws(SandboxError) {
+        guard let base else { return }
         for folder in [base, path] {
             guard mkdir(folder, 0o700) == 0 || errno == EEXIST else { throw .lastFailure(folder) }
             // Anybody may make a name in the shared folder: only one of this user's own is used.
@@ -56,6 +67,7 @@ struct CredentialFolder: Sendable {
     }
 
     func remove() throws(SandboxError) {
+        guard let base else { return try emptyFolder(path) }
         try removeTree(path)
         // Goes with the last of them.
         rmdir(base)

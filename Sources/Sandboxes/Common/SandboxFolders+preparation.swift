@@ -11,8 +11,8 @@ extension SandboxFolders {
         for spec: SandboxSpec, credentials: CredentialFolder, owner: SandboxOwner? = nil
     ) throws(SandboxError) {
         try credentials.make()
-        // The agent of an earlier run may have put anything there: removed as a tree, links not followed.
-        try removeTree(run)
+        // The agent of an earlier run may have put anything there. The folder itself stays: it may be mounted.
+        try emptyFolder(run)
         for path in [record, status, container] where unlink(path) != 0 && errno != ENOENT {
             throw .lastFailure(path)
         }
@@ -52,4 +52,19 @@ func removeTree(_ path: String) throws(SandboxError) {
         guard access(path, F_OK) == 0 else { return }
         throw .system(what: path, reason: "cannot be deleted")
     }
+}
+
+/// Deletes all that is in a folder, which may be absent; links in it are deleted, never followed.
+func emptyFolder(_ path: String) throws(SandboxError) {
+    guard let folder = opendir(path) else {
+        guard errno == ENOENT else { throw .lastFailure(path) }
+        return
+    }
+    var names: [String] = []
+    while let entry = readdir(folder) {
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        if name != "." && name != ".." { names.append(name) }
+    }
+    closedir(folder)
+    for name in names { try removeTree("\(path)/\(name)") }
 }

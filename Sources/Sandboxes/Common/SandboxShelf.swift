@@ -12,14 +12,19 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
     let table = Table()
     /// Who the agents are on this host; nil for this process's user.
     private let owner: SandboxOwner?
+    /// Where the credentials of the only sandbox are mounted; nil where each gets a folder of its own.
+    private let mountedCredentials: String?
     private let logger: Logger
     private let client: HTTPClient
     private let lock: FileLock
 
     /// Makes the folder if need be; one driver at a time.
-    init(root: String, owner: SandboxOwner?, loop: EventLoop, logger: Logger) throws(SandboxError) {
+    init(
+        root: String, owner: SandboxOwner?, mountedCredentials: String? = nil, loop: EventLoop, logger: Logger
+    ) throws(SandboxError) {
         self.root = root
         self.owner = owner
+        self.mountedCredentials = mountedCredentials
         self.logger = logger
         client = HTTPClient(loop: loop, timeout: .seconds(2), maximumBodyBytes: 65_536)
         do {
@@ -69,13 +74,22 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
     }
 
     /// Deletes what a claimed sandbox has on the disk, and forgets it.
-    func remove(_ name: String) throws(SandboxError) {
+    ///
+    /// - Parameter keepsFolders: they are mounted elsewhere, so only what is in them goes.
+    func remove(_ name: String, keepsFolders: Bool = false) throws(SandboxError) {
         let folders = SandboxFolders(root: root, name: name)
         do throws(SandboxError) {
             // First the file that makes it a sandbox, so that a crash leaves no half of one.
             guard unlink(folders.spec) == 0 || errno == ENOENT else { throw .lastFailure(folders.spec) }
             try credentials(of: name).remove()
-            try removeTree(folders.root)
+            if keepsFolders {
+                for folder in [folders.workspace, folders.run, folders.logs, folders.etc] { try emptyFolder(folder) }
+                for file in [folders.record, folders.status, folders.container] where unlink(file) != 0 && errno != ENOENT {
+                    throw .lastFailure(file)
+                }
+            } else {
+                try removeTree(folders.root)
+            }
         } catch {
             table.finish(name)
             throw error
@@ -88,7 +102,9 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
         return SandboxFolders(root: root, name: name)
     }
 
-    func credentials(of name: String) -> CredentialFolder { CredentialFolder(sandbox: name, tag: tag, owner: owner) }
+    func credentials(of name: String) -> CredentialFolder {
+        mountedCredentials.map(CredentialFolder.init(mounted:)) ?? CredentialFolder(sandbox: name, tag: tag, owner: owner)
+    }
 
     /// They lie in memory only while the sandbox needs them.
     func forgetCredentials(of name: String) { Self.forget(credentials(of: name), of: name, logger) }

@@ -163,12 +163,12 @@ public final class DockerDriver: SandboxDriver {
             try await shelf.starting(name) { () throws(SandboxError) in try await begin(started, entry.spec) }
         }
         table.change(name) {
-            $0.running = started.container
+            $0.running = started.run
             $0.exit = nil
             $0.keep(started.socket)
         }
-        watch(started.container, name)
-        logger.info("started a sandbox", ["sandbox": name, "container": started.container.id.prefix(12)])
+        watch(started.run, name)
+        logger.info("started a sandbox", ["sandbox": name, "container": started.run.id.prefix(12)])
     }
 
     /// Has the agent of a container that is ready begin; when this throws the container is gone.
@@ -177,15 +177,15 @@ public final class DockerDriver: SandboxDriver {
             // On disk before the agent runs: a later node finds every container whose agent does.
             let facts = try await foundations().facts
             try JSONFile.write(
-                ContainerRecord(id: ready.container.id, confinement: confinement(spec.limits, facts)),
+                ContainerRecord(id: ready.run.id, confinement: confinement(spec.limits, facts)),
                 to: SandboxFolders(root: shelf.root, name: spec.name).container)
         } catch {
             ready.discard()
-            try? await engine.remove(ready.container.id)
+            try? await engine.remove(ready.run.id)
             throw error
         }
         do throws(SandboxError) { try ready.startAgent() } catch {
-            try? await engine.remove(ready.container.id)
+            try? await engine.remove(ready.run.id)
             throw error
         }
     }
@@ -233,7 +233,7 @@ public final class DockerDriver: SandboxDriver {
         guard let standby = entry.standby else { return }
         table.change(name) { $0.standby = nil }
         standby.discard()
-        try? await engine.remove(standby.container.id)
+        try? await engine.remove(standby.run.id)
         shelf.forgetCredentials(of: name)
     }
 
@@ -256,7 +256,7 @@ public final class DockerDriver: SandboxDriver {
         guard let running = entry.running, let end = entry.end else { return }
         if grace > .zero {
             try await running.signal("TERM")
-            if await !Self.ends(end, within: grace) {
+            if await !TaskEnd.comes(end, within: grace) {
                 logger.warn("a sandbox did not stop in time", ["sandbox": name])
                 try await running.signal("KILL")
             }
@@ -265,22 +265,6 @@ public final class DockerDriver: SandboxDriver {
             try await running.signal("KILL")
         }
         _ = await end.value
-    }
-
-    private static func ends(_ end: Task<Int32?, Never>, within limit: Duration) async -> Bool {
-        await withTaskGroup(of: Bool.self) { group in
-            group.addTask {
-                _ = await end.value
-                return true
-            }
-            group.addTask {
-                try? await Task.sleep(for: limit)
-                return false
-            }
-            let isOver = await group.next() ?? true
-            group.cancelAll()
-            return isOver
-        }
     }
 
     public func remove(_ name: String) async throws(SandboxError) {

@@ -35,6 +35,8 @@ extension SandboxInit {
         var becomesCommand = false
         /// It controls the terminal that its input is.
         var takesTerminal = false
+        /// Where the node and the attendant of a pod meet; nothing else is given then.
+        var attendedFolder: String?
         /// Where the node waits; nil where its descriptors were inherited.
         var meetingPlace: String?
         var bounds: [Bound] = []
@@ -48,6 +50,10 @@ extension SandboxInit {
                 switch word {
                 case "--exec": becomesCommand = true
                 case "--terminal": takesTerminal = true
+                case "--attend":
+                    guard let path = rest.popFirst(), path.hasPrefix("/"), rest.isEmpty else { return nil }
+                    attendedFolder = path
+                    return
                 case "--meet":
                     guard let path = rest.popFirst(), path.hasPrefix("/") else { return nil }
                     meetingPlace = path
