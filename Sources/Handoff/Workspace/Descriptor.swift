@@ -127,7 +127,7 @@ final class Descriptor: Sendable {
     ///
     /// A directory that nobody may write to cannot change its parent: it is made writable for that moment.
     func move(_ name: ArraySlice<UInt8>, to other: Descriptor) throws(Errno) {
-        let rename = { withName(name) { renameat(raw, $0, other.raw, $0) } }
+        func rename() -> CInt { withName(name) { renameat(raw, $0, other.raw, $0) } }
         if rename() == 0 { return }
         guard errno == EACCES else { throw .last }
         let mode = try status(of: name).st_mode
