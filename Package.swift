@@ -36,6 +36,7 @@ let package = Package(
         systemLibrary("COpenSSL", pkgConfig: "openssl", debian: "libssl-dev"),
         systemLibrary("CWebSockets", pkgConfig: "libwebsockets", debian: "libwebsockets-dev"),
         systemLibrary("CSQLite", pkgConfig: "sqlite3", debian: "libsqlite3-dev"),
+        systemLibrary("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
 
         module("Observability", []),
         module("Storage", ["CSQLite"]),
@@ -44,6 +45,7 @@ let package = Package(
         module("EntraTokens", ["Transport", "MeshIdentity"]),
         module("Relay", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
         module("Registry", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
+        module("Resources", ["Transport", "Storage", "Observability", "CYAML"]),
         module("Sandboxes", ["Transport", "Storage", "Observability"]),
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
@@ -86,6 +88,7 @@ let package = Package(
             swiftSettings: strict),
         tests("Relay", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
         tests("Registry", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
+        tests("Resources", ["Transport", "Observability", "CWebSockets"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),
