@@ -40,7 +40,7 @@ let package = Package(
 
         module("Observability", []),
         module("Storage", ["CSQLite"]),
-        module("Transport", ["CWebSockets"]),
+        module("Transport", ["CWebSockets", "COpenSSL"]),
         module("MeshIdentity", ["CSodium", "COpenSSL", "Storage"]),
         module("EntraTokens", ["Transport", "MeshIdentity"]),
         module("Relay", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),

@@ -14,13 +14,24 @@ public struct ServerTLS: Sendable, Hashable {
     }
 }
 
-/// Whom a client trusts. The chain and the host name are always verified.
+/// Whom a client trusts and as whom it comes. The chain and the host name are always verified.
 public struct ClientTLS: Sendable, Hashable {
     /// PEM file of trusted authorities, used instead of the system's store; nil uses that store. Read once
     /// for each ``EventLoop``.
     public var caFile: String?
+    /// Trusted authorities in PEM, used instead of the system's store and besides ``caFile``.
+    public var authorities: [UInt8]?
+    /// The certificate shown to a server that asks for one; nil shows none.
+    public var identity: ClientIdentity?
+    /// The name the server's certificate must hold, also announced to it; nil means the host of the URL.
+    public var serverName: String?
 
-    public init(caFile: String? = nil) {
+    public init(
+        caFile: String? = nil, authorities: [UInt8]? = nil, identity: ClientIdentity? = nil, serverName: String? = nil
+    ) {
         self.caFile = caFile
+        self.authorities = authorities
+        self.identity = identity
+        self.serverName = serverName
     }
 }

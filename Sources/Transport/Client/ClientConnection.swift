@@ -16,7 +16,7 @@ class ClientConnection: Connection, @unchecked Sendable {
     /// Fields the library writes itself.
     private static let own = [
         "host", "connection", "content-length", "transfer-encoding", "upgrade", "sec-websocket-key",
-        "sec-websocket-version", "sec-websocket-extensions",
+        "sec-websocket-version", "sec-websocket-extensions", "sec-websocket-protocol",
     ]
 
     init(
@@ -33,6 +33,9 @@ class ClientConnection: Connection, @unchecked Sendable {
 
     /// The connection failed or ended; told once, at the latest when the socket is freed.
     func didFail(_ error: TransportError) {}
+
+    /// The sub-protocols offered in a WebSocket handshake, with commas between; nil offers none.
+    var subprotocols: String? { nil }
 
     /// Bytes of body that follow the request; nil writes no length.
     var bodyBytes: Int? { nil }
@@ -168,13 +171,17 @@ class ClientConnection: Connection, @unchecked Sendable {
         // The library copies what it is given here.
         return address.withCString { address in
             url.target.withCString { target in
-                place.host.withCString { name in
+                // The library announces, verifies and sends as `Host` one and the same name.
+                (tls.serverName ?? place.host).withCString { name in
                     (method ?? "").withCString { method in
-                        options.address = address
-                        options.path = target
-                        options.host = name
-                        if self.method != nil { options.method = method }
-                        return body(&options)
+                        (subprotocols ?? "").withCString { offered in
+                            options.address = address
+                            options.path = target
+                            options.host = name
+                            if self.method != nil { options.method = method }
+                            if subprotocols != nil { options.protocol = offered }
+                            return body(&options)
+                        }
                     }
                 }
             }

@@ -4,6 +4,7 @@ import CWebSockets
 final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable {
     typealias Answer = Result<WebSocket, TransportError>
 
+    private let offered: String?
     private let limits: ServerLimits
     private let timeout: Duration
     /// Until the channel has it: an owner may keep the WebSocket, which keeps this.
@@ -13,8 +14,9 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
 
     init(
         loop: EventLoop, place: ClientPlace, url: ServiceURL, tls: ClientTLS, headers: HTTPHeaders,
-        limits: ServerLimits, timeout: Duration, delegate: any WebSocketDelegate
+        subprotocols: [String], limits: ServerLimits, timeout: Duration, delegate: any WebSocketDelegate
     ) {
+        offered = subprotocols.isEmpty ? nil : subprotocols.joined(separator: ", ")
         self.limits = limits
         self.timeout = timeout
         self.delegate = delegate
@@ -31,6 +33,8 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
         setDeadline(after: timeout)
         connect()
     }
+
+    override var subprotocols: String? { offered }
 
     override func didFail(_ error: TransportError) {
         delegate = nil

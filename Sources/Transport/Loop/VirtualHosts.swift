@@ -20,6 +20,8 @@ struct VirtualHosts {
     private static let requireClientCertificate: UInt64 = 1 << 1 | 1 << 12
 
     private var hosts: [Key: OpaquePointer] = [:]
+    /// What hosts of clients use without owning it.
+    private var clientContexts: [ClientTLSContext] = []
     /// The last host that could be made for a server's setting.
     private var newest: [ServerTLS?: OpaquePointer] = [:]
     /// Files that could not be used, as they were: newcomers do not have them read again and again.
@@ -84,13 +86,21 @@ struct VirtualHosts {
         _ tls: ClientTLS?, in context: OpaquePointer
     ) throws(TransportError) -> OpaquePointer {
         // The library shares what it read of an authority's file within a context: a change has no effect.
-        let key = Key.client(tls)
+        var shared = tls
+        // Told for each connection.
+        shared?.serverName = nil
+        let key = Key.client(shared)
         if let host = hosts[key] { return host }
         var options = Self.options(port: CONTEXT_PORT_NO_LISTEN)
+        var own: ClientTLSContext?
         if let tls {
             options.options |= UInt64(LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT)
             options.ssl_client_options_set = Self.onlyModernTLS
-            if let authority = tls.caFile {
+            if tls.identity != nil || tls.authorities != nil {
+                let prepared = try ClientTLSContext(tls)
+                options.provided_client_ssl_ctx = prepared.pointer
+                own = prepared
+            } else if let authority = tls.caFile {
                 _ = try Self.changeTime(authority)
                 options.client_ssl_ca_filepath = UnsafePointer(strdup(authority))
                 options.options |= UInt64(LWS_SERVER_OPTION_DISABLE_OS_CA_CERTS)
@@ -101,6 +111,7 @@ struct VirtualHosts {
             throw .tls("the trusted authorities cannot be loaded")
         }
         hosts[key] = host
+        if let own { clientContexts.append(own) }
         return host
     }
 
