@@ -12,6 +12,8 @@ public enum DriverKind: String, Sendable, CaseIterable {
     case docker
     /// Bubblewrap, without an engine.
     case embedded
+    /// The container beside this node's in a pod; the controller of a cluster starts such nodes.
+    case pod
 }
 
 /// Picks the driver of a node: the one that was asked for, else the one that made the sandboxes that are there, else
@@ -20,6 +22,8 @@ struct DriverChoice {
     private static let fileName = ".driver"
 
     let wanted: DriverKind?
+    /// For ``DriverKind/pod``.
+    let pod: PodDriver.Place?
     /// The node's folder of sandboxes.
     let root: String
     let karsExecutable: String
@@ -47,6 +51,9 @@ struct DriverChoice {
         switch kind {
         case .embedded:
             driver = try EmbeddedDriver(root: root, karsExecutable: karsExecutable, loop: loop, logger: logger)
+        case .pod:
+            guard let pod else { throw OperationFailure(.invalid, "a pod's node needs to be told its sandbox") }
+            driver = try PodDriver(root: root, place: pod, loop: loop, logger: logger)
         case .docker:
             driver = try DockerDriver(
                 root: root, karsExecutable: karsExecutable, environment: environment, loop: loop, logger: logger)
@@ -75,7 +82,8 @@ struct DriverChoice {
         return try hasSandboxes() ? .embedded : nil
     }
 
+    /// A pod's folders are there before its sandbox is.
     private func hasSandboxes() throws -> Bool {
-        try FileManager.default.contentsOfDirectory(atPath: root).contains { !$0.hasPrefix(".") }
+        try wanted != .pod && FileManager.default.contentsOfDirectory(atPath: root).contains { !$0.hasPrefix(".") }
     }
 }

@@ -1,4 +1,5 @@
 import MeshIdentity
+import Sandboxes
 import Transport
 
 /// How a node runs; each property is a flag of `kars node`.
@@ -39,6 +40,10 @@ public struct NodeConfiguration: Sendable {
     public var requiresSignedKnocks = false
     /// What runs the sandboxes; nil for what is there.
     public var driver: DriverKind?
+    /// The pod that this node is part of, for ``DriverKind/pod``.
+    public var pod: PodDriver.Place?
+    /// The peer that made this one and may do here what the operator may.
+    public var controller: PublicKey?
     /// Asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.
     public var askPassphrase: KeySealers.AskPassphrase?
     /// The `kars` that runs inside sandboxes.

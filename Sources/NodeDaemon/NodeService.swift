@@ -92,7 +92,7 @@ public final class NodeService: Sendable {
         }
         let messages = PairingMessageHandler(pairings: pairings)
         let calls = MeshCalls(
-            table: table, logger: logger, pairingOf: { await pairings.active(with: $0) },
+            table: table, controller: configuration.controller, logger: logger, pairingOf: { await pairings.active(with: $0) },
             others: { await messages.handle($0, $1, from: $2) })
         self.calls = calls
         messages.attach(calls)
@@ -121,7 +121,7 @@ public final class NodeService: Sendable {
         gate = Gate(loop: loop, logger: logger, metrics: metrics) { try await calls.call($1, of: $0) }
         gate.carryStreams(over: calls)
         let driver = try await DriverChoice(
-            wanted: configuration.driver, root: configuration.dataFolder + "/sandboxes",
+            wanted: configuration.driver, pod: configuration.pod, root: configuration.dataFolder + "/sandboxes",
             karsExecutable: configuration.karsExecutable, environment: environment, loop: loop, logger: logger
         ).make()
         sandboxes = SandboxService(
@@ -314,7 +314,25 @@ public final class NodeService: Sendable {
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
             return try await status()
         }
+        // An agent that comes here lives here.
+        table.register(FindPlace.self) { _, _ in FindPlace.Answer() }
+        table.register(IntroducePeer.self) { request, caller in
+            guard case .controller(let controller) = caller else { throw Self.controllersOnly(IntroducePeer.name) }
+            _ = try await pairings.introduce(
+                PeerIdentity(key: request.peer), named: request.peerName, as: request.peerName, by: controller,
+                capabilities: request.capabilities, expiresAt: request.expiresAt)
+            return Done()
+        }
+        table.register(WithdrawPeer.self) { request, caller in
+            guard case .controller(let controller) = caller else { throw Self.controllersOnly(WithdrawPeer.name) }
+            try await pairings.withdraw(PeerIdentity(key: request.peer), by: controller)
+            return Done()
+        }
         handoffs.register(in: table)
+    }
+
+    private static func controllersOnly(_ operation: String) -> OperationFailure {
+        OperationFailure(.refused, "\(operation) is for the controller of this peer only")
     }
 
     private func status() async throws -> PeerStatus.Answer {

@@ -11,6 +11,7 @@ public actor HandoffService {
     private let incoming: IncomingMoves
     private let pairings: PairingService
     private let fence: HomeFence
+    private let places: PlaceFinder
     private var outgoing: [String: OutgoingMove] = [:]
     /// Agents at home here that the registry has not confirmed since the start.
     private var unconfirmed: Set<String> = []
@@ -26,6 +27,7 @@ public actor HandoffService {
             loop: loop, logger: logger)
         incoming = IncomingMoves(services: services, folder: folder + "/moves")
         fence = HomeFence(services: services)
+        places = PlaceFinder(calls: calls, pairings: pairings)
         self.pairings = pairings
     }
 
@@ -173,8 +175,9 @@ public actor HandoffService {
             guard sandbox.home.key != services.identity.publicKey else { throw Self.alreadyHome(request.sandboxName) }
             return try await fetch(sandbox)
         }
-        let (peer, name) = try await taker(request.target, of: sandbox)
-        return try await give(sandbox, to: peer, named: name)
+        let (asked, name) = try await taker(request.target, of: sandbox)
+        try await checkStill(request.sandboxName)
+        return try await give(sandbox, to: try await places.place(for: sandbox, at: asked, named: name), named: name)
     }
 
     /// What a move would do.
@@ -187,8 +190,9 @@ public actor HandoffService {
                 .refused, "\(name) lives at \(sandbox.homeName), and what would move is known there",
                 hint: "run this there, or move it: 'kars handoff \(name) --to local'")
         }
-        let (peer, peerName) = try await taker(request.target, of: sandbox)
+        let (asked, peerName) = try await taker(request.target, of: sandbox)
         try await checkStill(name)
+        let place = try await places.presentPlace(for: sandbox, at: asked)
         let workspace = try sandboxes.driver.folders(of: name).workspace
         let manifest = try await DiskWork.run {
             do { return try WorkspaceScanner(root: workspace).scan(mode: .live).0 } catch {
@@ -202,11 +206,12 @@ public actor HandoffService {
         let offer = OfferMove(
             id: FrameID.make(), spec: sandbox.spec, lineage: sandbox.lineage, agentKey: agent.publicKey,
             epoch: home.epoch + 1, workspaceBytes: Int(manifest.totalBytes))
-        let answer = try await services.calls.call(AssessMove(offer: offer), of: peer)
+        var hasOlderCopy = false
+        if let peer = place { hasOlderCopy = try await services.calls.call(AssessMove(offer: offer), of: peer).hasOlderCopy }
         let last = try await services.journal.newest(of: name)
         return PlanHandoff.Answer(
             sandbox: name, peer: peerName, files: manifest.entries.count, bytes: Int(manifest.totalBytes),
-            hasOlderCopy: answer.hasOlderCopy, lastFreezeMilliseconds: last?.progress.freezeMilliseconds)
+            hasOlderCopy: hasOlderCopy, lastFreezeMilliseconds: last?.progress.freezeMilliseconds)
     }
 
     private func isHere(_ target: String) -> Bool { target == "local" || target == services.sandboxes.peerName }
@@ -237,7 +242,8 @@ public actor HandoffService {
 
     /// Finds the pairing a person means by `cloud`, or by its name or its peer's.
     private func target(_ name: String) async throws -> Pairing {
-        let active = try await pairings.list().filter { $0.phase == .active }
+        // Those a controller made known are reached through it.
+        let active = try await pairings.list().filter { $0.phase == .active && $0.role != .introduced }
         let named = active.filter { $0.name == name || $0.peerName == name }
         if named.count == 1 { return named[0] }
         if named.count > 1 {

@@ -49,24 +49,28 @@ public final class MeshCalls: Sendable {
     private let table: OperationTable
     private let pairingOf: @Sendable (PeerIdentity) async -> Pairing?
     private let others: OtherMessages
+    private let controller: PublicKey?
     private let logger: Logger
     private let limits: CallLimits
 
+    /// - Parameter controller: the key of the peer that may do what the operator may.
     public convenience init(
-        table: OperationTable, logger: Logger,
+        table: OperationTable, controller: PublicKey? = nil, logger: Logger,
         pairingOf: @escaping @Sendable (PeerIdentity) async -> Pairing?,
         others: @escaping OtherMessages
     ) {
-        self.init(table: table, limits: CallLimits(), logger: logger, pairingOf: pairingOf, others: others)
+        self.init(
+            table: table, limits: CallLimits(), controller: controller, logger: logger, pairingOf: pairingOf, others: others)
     }
 
     init(
-        table: OperationTable, limits: CallLimits, logger: Logger,
+        table: OperationTable, limits: CallLimits, controller: PublicKey? = nil, logger: Logger,
         pairingOf: @escaping @Sendable (PeerIdentity) async -> Pairing?,
         others: @escaping OtherMessages
     ) {
         self.table = table
         self.limits = limits
+        self.controller = controller
         self.logger = logger
         self.pairingOf = pairingOf
         self.others = others
@@ -209,7 +213,10 @@ public final class MeshCalls: Sendable {
         case .run:
             Task {
                 let pairing = await pairingOf(peer)
-                let answer = MeshResponse.tagging(await table.answer(bytes, from: .peer(peer, pairing)))
+                // Only with a pairing that stands: the controller can be revoked like others.
+                let isController = peer.key == controller && pairing != nil
+                let caller = isController ? OperationCaller.controller(peer) : .peer(peer, pairing)
+                let answer = MeshResponse.tagging(await table.answer(bytes, from: caller))
                 remember(answer, key)
                 await reply(answer, to: peer)
             }

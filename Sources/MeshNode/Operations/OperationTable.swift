@@ -5,14 +5,22 @@ import Synchronization
 public enum OperationCaller: Sendable, CustomStringConvertible {
     /// The operator, over the Unix socket or in process.
     case operatorOfThisPeer
+    /// The peer that made this one and runs it for its operator, as a cluster's controller does with the nodes of its
+    /// pods; inside an end-to-end session with the key that this peer was started with.
+    case controller(PeerIdentity)
     /// A peer inside an end-to-end session, with its active pairing when there is one.
     case peer(PeerIdentity, Pairing?)
 
     public var description: String {
         switch self {
         case .operatorOfThisPeer: "operator"
-        case .peer(let peer, _): peer.did.text
+        case .controller(let peer), .peer(let peer, _): peer.did.text
         }
+    }
+
+    /// On this machine, so that what they do needs no place in the audit log of decisions.
+    var isHere: Bool {
+        if case .operatorOfThisPeer = self { true } else { false }
     }
 }
 
@@ -70,7 +78,7 @@ public final class OperationTable: Sendable {
         guard let entry = entries.withLock({ $0[header.op] }) else {
             // The name is the caller's: only a part of it is kept or sent back.
             let name = String(String.UnicodeScalarView(header.op.unicodeScalars.prefix(64)))
-            if case .peer = caller { await audit(caller.description, name, "denied") }
+            if !caller.isHere { await audit(caller.description, name, "denied") }
             return Self.refusal(
                 id: header.id, .init(.invalid, "this peer does not know the operation \(name)"))
         }
@@ -78,7 +86,7 @@ public final class OperationTable: Sendable {
             await audit(caller.description, header.op, "denied")
             return Self.refusal(id: header.id, failure)
         }
-        if case .peer = caller { await audit(caller.description, header.op, "allowed") }
+        if !caller.isHere { await audit(caller.description, header.op, "allowed") }
         return await entry.handler(bytes, caller)
     }
 

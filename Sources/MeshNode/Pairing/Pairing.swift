@@ -20,6 +20,8 @@ public struct Pairing: Codable, Sendable, Equatable {
         case issuer
         /// This peer redeemed it.
         case redeemer
+        /// There was no token: a peer that both are paired with made them known to each other.
+        case introduced
     }
 
     /// Unique on this peer; what commands call it.
@@ -36,6 +38,8 @@ public struct Pairing: Codable, Sendable, Equatable {
     public var expiresAt: Date
     public var createdAt: Date
     public var pairedAt: Date?
+    /// Who made the two known to each other; the pairing holds only while the one with this peer does.
+    public var introducer: PublicKey?
 
     /// The phase as of `now`: a record past its expiry counts as expired before anyone has written it down.
     public func phase(at now: Date) -> Phase {

@@ -266,9 +266,68 @@ public final class PairingService: Sendable {
             try $0.query("SELECT record FROM pairing WHERE peer_key = ?", .blob(peer.key.bytes)) { $0.blob(0) }
         }
         let now = Date()
-        return (records ?? []).compactMap { PeerJSON.decode(Pairing.self, from: $0) }
+        let active = (records ?? []).compactMap { PeerJSON.decode(Pairing.self, from: $0) }
             .filter { $0.peerKey == peer.key && $0.phase(at: now) == .active }
-            .max { $0.capabilities.count < $1.capabilities.count }
+        var standing: [Pairing] = []
+        for pairing in active {
+            if let introducer = pairing.introducer, introducer != peer.key {
+                guard await self.active(with: PeerIdentity(key: introducer)) != nil else { continue }
+            }
+            standing.append(pairing)
+        }
+        return standing.max { $0.capabilities.count < $1.capabilities.count }
+    }
+
+    // MARK: Introductions
+
+    /// Pairs with a peer that another one vouches for, in place of what it said before. An introducer cannot itself be
+    /// one that was introduced: trust goes one step.
+    public func introduce(
+        _ peer: PeerIdentity, named name: String, as peerName: String, by introducer: PeerIdentity,
+        capabilities: [Capability], expiresAt: Date, now: Date = Date()
+    ) async throws -> Pairing {
+        guard let source = await active(with: introducer), source.introducer == nil else {
+            throw OperationFailure(.refused, "\(introducer.did) is not paired with this peer, so it can introduce nobody")
+        }
+        guard peer.key != identity.publicKey, peer != introducer else {
+            throw OperationFailure(.invalid, "a peer is not introduced to itself, or by itself")
+        }
+        let base = Self.normalized(name)
+        let pairing = try await store.database.write { connection -> Pairing in
+            try connection.execute(
+                "DELETE FROM pairing WHERE peer_key = ? AND role = ?", .blob(peer.key.bytes),
+                .text(Pairing.Role.introduced.rawValue))
+            var name = base.isEmpty ? "introduced" : base
+            var number = 2
+            while try Self.find(name, connection) != nil {
+                name = "\(base)-\(number)"
+                number += 1
+            }
+            var pairing = Pairing(
+                name: name, role: .introduced, phase: .active, peerKey: peer.key, peerName: Self.shown(peerName),
+                capabilities: capabilities, slots: 1, tokenBudget: 0, expiresAt: min(expiresAt, source.expiresAt),
+                createdAt: now, pairedAt: now)
+            pairing.introducer = introducer.key
+            try Self.insert(pairing, tokenHash: nil, connection)
+            return pairing
+        }
+        try await audit.append(agent: introducer.did.text, action: "pair:introduce:\(pairing.name)", decision: "allowed")
+        logger.info("paired by an introduction", ["pairing": pairing.name, "peer": peer.did, "by": introducer.did])
+        return pairing
+    }
+
+    /// Ends what ``introduce(_:named:as:by:capabilities:expiresAt:now:)`` began; nothing where nothing stands.
+    public func withdraw(_ peer: PeerIdentity, by introducer: PeerIdentity) async throws {
+        try await store.database.write { connection in
+            let records = try connection.query(
+                "SELECT record FROM pairing WHERE peer_key = ? AND role = ?", .blob(peer.key.bytes),
+                .text(Pairing.Role.introduced.rawValue)) { $0.blob(0) }
+            for pairing in records.compactMap({ PeerJSON.decode(Pairing.self, from: $0) })
+            where pairing.introducer == introducer.key {
+                try connection.execute("DELETE FROM pairing WHERE name = ?", .text(pairing.name))
+            }
+        }
+        try await audit.append(agent: introducer.did.text, action: "pair:withdraw", decision: "allowed")
     }
 
     public func revoke(_ name: String) async throws -> Pairing {
