@@ -50,11 +50,12 @@ let package = Package(
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
         module("Handoff", ["MeshNode", "CSodium"]),
-        module("NodeDaemon", ["MeshNode", "Handoff", "Sandboxes"]),
+        module("Controller", ["MeshNode", "Resources", "Sandboxes"]),
+        module("NodeDaemon", ["MeshNode", "Handoff", "Sandboxes", "Controller", "Resources"]),
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "EntraTokens", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode"],
+            dependencies: ["CommandTree", "EntraTokens", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode", "Controller", "Resources"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),

@@ -1,3 +1,4 @@
+import Controller
 import FoundationEssentials
 import Glibc
 import MeshNode
@@ -14,6 +15,8 @@ public enum DriverKind: String, Sendable, CaseIterable {
     case embedded
     /// The container beside this node's in a pod; the controller of a cluster starts such nodes.
     case pod
+    /// Pods of a cluster, each with a peer of its own; this node is their controller.
+    case kubernetes
 }
 
 /// Picks the driver of a node: the one that was asked for, else the one that made the sandboxes that are there, else
@@ -51,6 +54,7 @@ struct DriverChoice {
         switch kind {
         case .embedded:
             driver = try EmbeddedDriver(root: root, karsExecutable: karsExecutable, loop: loop, logger: logger)
+        case .kubernetes: driver = ClusterDriver()
         case .pod:
             guard let pod else { throw OperationFailure(.invalid, "a pod's node needs to be told its sandbox") }
             driver = try PodDriver(root: root, place: pod, loop: loop, logger: logger)

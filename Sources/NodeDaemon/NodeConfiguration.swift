@@ -1,4 +1,6 @@
+import Controller
 import MeshIdentity
+import Resources
 import Sandboxes
 import Transport
 
@@ -42,6 +44,8 @@ public struct NodeConfiguration: Sendable {
     public var driver: DriverKind?
     /// The pod that this node is part of, for ``DriverKind/pod``.
     public var pod: PodDriver.Place?
+    /// The cluster whose controller this node is, for ``DriverKind/kubernetes``.
+    public var cluster: (settings: ClusterSettings, api: KubernetesConfiguration)?
     /// The peer that made this one and may do here what the operator may.
     public var controller: PublicKey?
     /// Asks for the passphrase of an identity that is sealed with one; nil where nobody can be asked.

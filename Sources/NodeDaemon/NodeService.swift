@@ -1,8 +1,10 @@
+import Controller
 import FoundationEssentials
 import Handoff
 import MeshIdentity
 import MeshNode
 import Observability
+import Resources
 import Sandboxes
 import Storage
 import Synchronization
@@ -35,6 +37,7 @@ public final class NodeService: Sendable {
     private let sandboxes: SandboxService
     private let handoffs: HandoffService
     private let table: OperationTable
+    private let controller: ClusterController?
 
     private struct Running: Sendable {
         var socket: NodeSocket?
@@ -135,6 +138,11 @@ public final class NodeService: Sendable {
                 isAllowed: configuration.movesDirectly, advertised: configuration.advertised?.description,
                 isNear: configuration.relay.isLoopback && configuration.gateway.isLoopback, tls: configuration.tls),
             loop: loop, logger: logger)
+        controller = configuration.cluster.map { cluster in
+            ClusterController(
+                client: KubernetesClient(configuration: cluster.api, loop: loop, logger: logger),
+                settings: cluster.settings, identity: identity.publicKey, calls: calls, pairings: pairings, logger: logger)
+        }
         registerOperations()
     }
 
@@ -172,6 +180,7 @@ public final class NodeService: Sendable {
             $0.socket = socket
             $0.background.append(Task { await self.joinMesh() })
         }
+        controller?.start()
         logger.info("node started", ["name": configuration.name, "did": identity.did])
         return server.endpoint
     }
@@ -183,6 +192,7 @@ public final class NodeService: Sendable {
             defer { running = Running() }
             return running
         }
+        await controller?.stop()
         await sandboxes.stopKeeping()
         for task in parts.background { task.cancel() }
         await parts.server?.close()
@@ -260,13 +270,8 @@ public final class NodeService: Sendable {
 
     private func registerOperations() {
         let (sandboxes, pairings) = (sandboxes, pairings)
-        table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
-        table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
-        table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }
+        if let controller { controller.register(in: table) } else { registerSandboxOperations() }
         let calls = self.calls
-        table.register(ListSandboxes.self) { request, _ in
-            request.askPeers == true ? await sandboxes.list(asking: calls) : await sandboxes.list()
-        }
         table.register(DestroyElsewhere.self) { request, _ in
             try await sandboxes.destroyElsewhere(request, asking: calls)
             return Done()
@@ -282,14 +287,12 @@ public final class NodeService: Sendable {
             try await sandboxes.destroyGuest(request.lineage, for: peer)
             return Done()
         }
-        table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
         table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
-        table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
-        table.register(DestroySandbox.self) { request, _ in
-            try await sandboxes.destroy(request)
-            return Done()
+        let isController = controller != nil
+        table.register(GeneratePairing.self) { request, _ in
+            if isController { try ClusterController.checkPairing(named: request.pairingName) }
+            return try await pairings.generate(request)
         }
-        table.register(GeneratePairing.self) { request, _ in try await pairings.generate(request) }
         table.register(AcceptPairing.self) { [weak self] request, _ in
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
             return try await accept(request)
@@ -314,8 +317,6 @@ public final class NodeService: Sendable {
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
             return try await status()
         }
-        // An agent that comes here lives here.
-        table.register(FindPlace.self) { _, _ in FindPlace.Answer() }
         table.register(IntroducePeer.self) { request, caller in
             guard case .controller(let controller) = caller else { throw Self.controllersOnly(IntroducePeer.name) }
             _ = try await pairings.introduce(
@@ -329,6 +330,25 @@ public final class NodeService: Sendable {
             return Done()
         }
         handoffs.register(in: table)
+    }
+
+    /// Of a peer that runs its agents itself.
+    private func registerSandboxOperations() {
+        let (sandboxes, calls) = (sandboxes, calls)
+        table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
+        table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
+        table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }
+        table.register(ListSandboxes.self) { request, _ in
+            request.askPeers == true ? await sandboxes.list(asking: calls) : await sandboxes.list()
+        }
+        table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
+        table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
+        table.register(DestroySandbox.self) { request, _ in
+            try await sandboxes.destroy(request)
+            return Done()
+        }
+        // An agent that comes here lives here.
+        table.register(FindPlace.self) { _, _ in FindPlace.Answer() }
     }
 
     private static func controllersOnly(_ operation: String) -> OperationFailure {

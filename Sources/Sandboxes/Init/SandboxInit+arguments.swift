@@ -35,6 +35,8 @@ extension SandboxInit {
         var becomesCommand = false
         /// It controls the terminal that its input is.
         var takesTerminal = false
+        /// The sandbox whose pod is to be readied.
+        var preparedPod: String?
         /// Where the node and the attendant of a pod meet; nothing else is given then.
         var attendedFolder: String?
         /// Where the node waits; nil where its descriptors were inherited.
@@ -50,6 +52,10 @@ extension SandboxInit {
                 switch word {
                 case "--exec": becomesCommand = true
                 case "--terminal": takesTerminal = true
+                case "--prepare-pod":
+                    guard let name = rest.popFirst(), SandboxSpec.isName(name) else { return nil }
+                    preparedPod = name
+                    if rest.isEmpty { return }
                 case "--attend":
                     guard let path = rest.popFirst(), path.hasPrefix("/"), rest.isEmpty else { return nil }
                     attendedFolder = path

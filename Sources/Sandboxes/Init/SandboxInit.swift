@@ -6,11 +6,12 @@ import Transport
 /// The first process of a sandbox (`kars sandbox-init`): starts the agent, carries its gateway to a Unix
 /// socket, keeps its output in bounded logs, reaps orphans, and ends as the agent ends.
 ///
-/// Four forms, all for the driver only:
+/// All forms are for the drivers only:
 ///
 ///     kars sandbox-init [--limit NAME=NUMBER]… -- COMMAND…       as process 1, with the driver's descriptors
 ///     kars sandbox-init --meet PATH [--limit NAME=NUMBER]… -- COMMAND…   as process 1; the node hands them over there
 ///     kars sandbox-init --attend FOLDER         as process 1 of a pod's container, which starts the others
+///     kars sandbox-init --prepare-pod NAME [-- COMMAND…]   readies a pod's volumes and becomes COMMAND
 ///     kars sandbox-init --exec [--terminal] [--limit NAME=NUMBER]… -- COMMAND…   sets the limits and becomes COMMAND
 public enum SandboxInit {
     /// Never returns. Call it first thing in `main`, while the process has one thread: it sets the signal
@@ -22,6 +23,7 @@ public enum SandboxInit {
             fail("sandbox-init is started by kars node only", status: 2)
         }
         if invocation.becomesCommand { become(invocation) }
+        if let name = invocation.preparedPod { PodPreparation.run(sandbox: name, command: invocation.command) }
         let signals = block([SIGCHLD, SIGTERM, SIGINT, SIGHUP])
         LinuxCalls.hideFromOtherProcesses()
         if let folder = invocation.attendedFolder { Attendant.run(folder: folder, signals: signals, program: program) }

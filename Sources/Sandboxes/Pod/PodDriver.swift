@@ -20,16 +20,20 @@ public final class PodDriver: SandboxDriver {
         public var sandbox: String
         /// The image of the agent's container; nil for kars's own.
         public var image: String?
+        /// What an agent of the image runs that names nothing itself: a pod cannot ask its image.
+        public var command: [String]
         /// The node's side of the folder in which it meets the attendant.
         public var link: String
         /// The node's side of the agent's credentials.
         public var credentials: String
 
         public init(
-            sandbox: String, image: String? = nil, link: String = "/run/kars-link", credentials: String = "/run/kars-secrets"
+            sandbox: String, image: String? = nil, command: [String] = [], link: String = "/run/kars-link",
+            credentials: String = "/run/kars-secrets"
         ) {
             self.sandbox = sandbox
             self.image = image
+            self.command = command
             self.link = link
             self.credentials = credentials
         }
@@ -99,12 +103,13 @@ public final class PodDriver: SandboxDriver {
                 reason: "this pod was made for \(place.image.map { "the image \($0)" } ?? "no image"), and \(spec.name) has "
                     + (spec.image ?? "none"))
         }
-        // What an image would run by itself is known to the kubelet alone.
-        guard !spec.command.isEmpty else {
+        guard !command(of: spec).isEmpty else {
             throw .invalidSpec(reason: "the sandbox \(spec.name) needs a command: a pod cannot ask its image for one")
         }
         try shelf.create(spec)
     }
+
+    private func command(of spec: SandboxSpec) -> [String] { spec.command.isEmpty ? place.command : spec.command }
 
     public func own(_ folder: String) throws(SandboxError) { try owner.own(folder) }
 
@@ -172,7 +177,8 @@ public final class PodDriver: SandboxDriver {
                 AttendantRequest(
                     number: 0, action: .start, run: run.id,
                     arguments: SandboxInit.arguments(
-                        meeting: SandboxLayout.control, bounds: Self.bounds(spec.limits), command: spec.command),
+                        meeting: SandboxLayout.control, bounds: Self.bounds(spec.limits),
+                        command: command(of: spec)),
                     environment: SandboxLayout.environment(of: spec)))
             do throws(SandboxError) {
                 let met = try await meeting.hold(loaded: loaded) { link.isAlive(run.id) }

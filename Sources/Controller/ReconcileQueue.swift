@@ -1,0 +1,93 @@
+import Synchronization
+
+/// Names that are to be looked at, each at most once at a time: asked for again while it is looked at, it is looked at once
+/// more after; asked for with a delay, no earlier. So any number of events costs at most one more look.
+final class ReconcileQueue: Sendable {
+    private struct State {
+        var due: [String: ContinuousClock.Instant] = [:]
+        var running: Set<String> = []
+        var failures: [String: Int] = [:]
+        var waiter: CheckedContinuation<Void, Never>?
+        var isClosed = false
+    }
+
+    /// The pause after a first failure, and the longest.
+    private static let firstPause = Duration.milliseconds(500)
+    private static let longestPause = Duration.seconds(60)
+
+    private let state = Mutex(State())
+
+    func add(_ name: String, after delay: Duration = .zero) {
+        let time = ContinuousClock.now + delay
+        let waiter = state.withLock { state in
+            // The earlier of two times counts.
+            state.due[name] = min(state.due[name] ?? time, time)
+            return state.waiter.take()
+        }
+        waiter?.resume()
+    }
+
+    /// The look has ended; the next one that was asked for may begin.
+    ///
+    /// - Parameter again: when to look again in any case; nil leaves it to events.
+    func finish(_ name: String, hasFailed: Bool, again: Duration?) {
+        let pause = state.withLock { state -> Duration? in
+            state.running.remove(name)
+            guard hasFailed else {
+                state.failures[name] = nil
+                return again
+            }
+            let failures = state.failures[name, default: 0]
+            state.failures[name] = failures + 1
+            return min(Self.firstPause * (1 << min(failures, 7)), Self.longestPause)
+        }
+        if let pause { add(name, after: pause * Double.random(in: 0.9...1.1)) } else { wake() }
+    }
+
+    func close() {
+        state.withLock { $0.isClosed = true }
+        wake()
+    }
+
+    /// The next name that is due; waits for one. Nil once it is closed.
+    func next() async -> String? {
+        while true {
+            enum Step { case take(String), wait(Duration), end }
+            let step = state.withLock { state -> Step in
+                if state.isClosed { return .end }
+                let now = ContinuousClock.now
+                let candidates = state.due.filter { !state.running.contains($0.key) }
+                guard let first = candidates.min(by: { $0.value < $1.value }) else { return .wait(.seconds(3600)) }
+                guard first.value <= now else { return .wait(first.value - now) }
+                state.due[first.key] = nil
+                state.running.insert(first.key)
+                return .take(first.key)
+            }
+            switch step {
+            case .end: return nil
+            case .take(let name): return name
+            case .wait(let time): await pause(time)
+            }
+        }
+    }
+
+    /// Until something is added, at most for this long.
+    private func pause(_ time: Duration) async {
+        let timer = Task {
+            try? await Task.sleep(for: time)
+            self.wake()
+        }
+        defer { timer.cancel() }
+        await withCheckedContinuation { continuation in
+            let isLate = state.withLock { state in
+                let isDue = state.due.contains { !state.running.contains($0.key) && $0.value <= .now }
+                guard !isDue, !state.isClosed else { return true }
+                state.waiter = continuation
+                return false
+            }
+            if isLate { continuation.resume() }
+        }
+    }
+
+    private func wake() { state.withLock { $0.waiter.take() }?.resume() }
+}
