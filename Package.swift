@@ -89,7 +89,7 @@ let package = Package(
             swiftSettings: strict),
         tests("Relay", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
         tests("Registry", ["EntraTokens", "Transport", "MeshIdentity", "SignInSupport"]),
-        tests("Resources", ["Transport", "Observability", "CWebSockets"]),
+        tests("Resources", ["Transport", "Observability", "COpenSSL"]),
         tests("Sandboxes", ["Transport"]),
         tests("ReferenceAgent", ["Transport"]),
         tests("MeshNode", ["Relay", "Registry", "MeshTestSupport"]),

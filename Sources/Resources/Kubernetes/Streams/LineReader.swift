@@ -14,7 +14,8 @@ struct LineReader {
         self.maximumLineBytes = maximumLineBytes
     }
 
-    /// The next line without its end; nil after the last. A last line without end is handed out too.
+    /// The next line without its end; nil after the last. What comes after that without an end is part of a broken line, and
+    /// dropped.
     ///
     /// - Throws: ``TransportError/tooLarge(limit:)`` for a longer line, or what broke the body.
     mutating func next(
@@ -34,13 +35,7 @@ struct LineReader {
             }
             searched = buffer.count
             guard buffer.count <= maximumLineBytes else { throw .tooLarge(limit: maximumLineBytes) }
-            guard let piece = try await pieces.next(isolation: actor) else {
-                defer {
-                    buffer = []
-                    searched = 0
-                }
-                return buffer.isEmpty ? nil : buffer
-            }
+            guard let piece = try await pieces.next(isolation: actor) else { return nil }
             buffer += piece
         }
     }
