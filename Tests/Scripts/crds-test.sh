@@ -165,7 +165,7 @@ shows "a server that names its issuer" "S256" mcpserver full -o 'jsonpath={.spec
 shows "a tool policy" '{} []' toolpolicy by-tool \
     -o 'jsonpath={.spec.appliesTo.sandboxMatchLabels} {.spec.commerce.counterpartyAllowlist}'
 shows "a graph without edges" '[]' trustgraph kars-crds-test-least -o 'jsonpath={.spec.edges}'
-shows "an identity configuration" "ManagedIdentityImds https://login.microsoftonline.com/" karsauthconfig default \
+shows "an identity configuration" "ManagedIdentityImds https://login.microsoftonline.com/" karsauthconfig kars-crds-test-full \
     -o 'jsonpath={.spec.controller.credentialMode} {.spec.tenant.authorityHost}'
 check "the short names and the category" kubectl get --namespace "$space" kars,ip,tp,mcp,a2a,cmem,ceval,eappr,cp,tg,kac,sreaction
 
