@@ -138,10 +138,12 @@ public final class NodeService: Sendable {
                 isAllowed: configuration.movesDirectly, advertised: configuration.advertised?.description,
                 isNear: configuration.relay.isLoopback && configuration.gateway.isLoopback, tls: configuration.tls),
             loop: loop, logger: logger)
-        controller = configuration.cluster.map { cluster in
-            ClusterController(
+        if let cluster = configuration.cluster {
+            controller = ClusterController(
                 client: KubernetesClient(configuration: cluster.api, loop: loop, logger: logger),
                 settings: cluster.settings, identity: identity.publicKey, calls: calls, pairings: pairings, logger: logger)
+        } else {
+            controller = nil
         }
         registerOperations()
     }

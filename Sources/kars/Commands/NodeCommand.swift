@@ -55,7 +55,8 @@ extension Command {
                 help: "Refuse KNOCKs that their sender did not sign whole, as published clients do not",
                 environment: ServiceOptions.variable("node", "require-signed-knocks")),
             .value(
-                "driver", "driver", help: "What runs the sandboxes: containers, or bubblewrap without an engine",
+                "driver", "driver",
+                help: "What runs the sandboxes: containers, bubblewrap without an engine, or the pods of a cluster",
                 defaultNote: "what made those that are there, else docker where it answers",
                 environment: ServiceOptions.variable("node", "driver"), allowed: DriverKind.allCases.map(\.rawValue)),
             .value(
@@ -64,10 +65,11 @@ extension Command {
             .value(
                 "relay-token-file", "file", kind: .file, help: "File with the token the relay asks for",
                 environment: ServiceOptions.variable("node", "relay-token-file")),
-        ] + ServiceOptions.transport("node") + ServiceOptions.log("node"),
+        ] + ClusterOptions.all + ServiceOptions.transport("node") + ServiceOptions.log("node"),
         subcommands: [.nodeStop],
         examples: [
             Example("kars node", "Be the peer 'local' on this machine's relay and registry"),
+            Example("kars node --driver kubernetes --name cloud", "Be the controller of the cluster of the kubeconfig"),
             Example(
                 "kars node --name cloud --relay wss://mesh.example/ws --registry https://mesh.example",
                 "Be a peer of a mesh elsewhere"),
@@ -96,14 +98,24 @@ extension Command {
             configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }
         }
         if let socket = invocation.value("socket") { configuration.socketPath = absolutePath(socket) }
+        if configuration.driver == .kubernetes { configuration.cluster = try ClusterOptions.cluster(configuration, invocation) }
+        if configuration.driver == .pod {
+            let (place, controller) = try ClusterOptions.pod(invocation)
+            configuration.pod = place
+            configuration.controller = controller
+        }
         try await ServiceRunner.run("node", invocation) { [configuration] given in
+            let stepDown = try await ClusterOptions.lead(configuration.cluster, given.logger)
             let service = try await NodeService(
                 configuration: configuration, logger: given.logger, metrics: given.metrics,
                 health: given.health)
             let place = try await service.start()
             return ServiceRunner.Running(
                 address: ServiceRunner.address("http", place, isSecure: configuration.gatewayTLS != nil)
-            ) { await service.stop() }
+            ) {
+                await service.stop()
+                await stepDown()
+            }
         }
     }
 }
