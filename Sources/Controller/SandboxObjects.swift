@@ -94,7 +94,10 @@ struct SandboxObjects {
     }
 
     /// The agent's own traffic ends in the pod; the node's does not. By group, because the two are one user.
+    /// Loading them twice leaves them once.
     static let egressRules = """
+        table inet kars
+        delete table inet kars
         table inet kars {
             chain output {
                 type filter hook output priority 0; policy accept;

@@ -1,6 +1,7 @@
 import CommandTree
 import Controller
 import FoundationEssentials
+import Glibc
 import MeshIdentity
 import MeshNode
 import NodeDaemon
