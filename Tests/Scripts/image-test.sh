@@ -42,6 +42,7 @@ check "again" "$scripts/image" "$folder/again.tar" "$kars"
 check "the same files make the same archive" cmp "$folder/kars.tar" "$folder/again.tar"
 check "it holds the authorities" contains ./etc/ssl/certs/ca-certificates.crt
 check "it holds a place for state" contains ./data/
+check "it holds the rules that bound a sandbox's network" contains ./etc/kars/egress-guard.nft
 check "it holds no shell" lacks 'bin/.*sh$'
 
 mkdir "$folder/root"
@@ -50,6 +51,11 @@ if bwrap --unshare-all --ro-bind / / true 2>/dev/null; then
     check "the program finds all its libraries" \
         bwrap --unshare-all --clearenv --bind "$folder/root" / --dev /dev --proc /proc \
         --setenv KARS_HOME /data --cap-drop ALL /usr/bin/kars --version
+    check "nft takes the rules with what the archive holds" \
+        bwrap --unshare-all --clearenv --bind "$folder/root" / --dev /dev --proc /proc --uid 0 --gid 0 \
+        --cap-drop ALL --cap-add CAP_NET_ADMIN /usr/sbin/nft -f /etc/kars/egress-guard.nft
+    check "chown finds all its libraries" bwrap --unshare-all --clearenv --bind "$folder/root" / --proc /proc \
+        /usr/bin/chown --version
 fi
 
 printf '%s checks, %s failures\n' "$checks" "$failures"
