@@ -97,6 +97,7 @@ let package = Package(
             name: "InteropTests", dependencies: ["MeshNode", "MeshIdentity", "Transport", "TestSupport", "MeshTestSupport"],
             resources: [.copy("Python")], swiftSettings: strict),
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
+        tests("Controller", ["MeshIdentity", "Resources"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
         tests("kars", ["Transport", "MeshIdentity", "MeshNode", "Relay", "CommandTree", "SignInSupport"]),

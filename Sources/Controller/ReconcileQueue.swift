@@ -7,7 +7,7 @@ final class ReconcileQueue: Sendable {
         var due: [String: ContinuousClock.Instant] = [:]
         var running: Set<String> = []
         var failures: [String: Int] = [:]
-        var waiter: CheckedContinuation<Void, Never>?
+        var waiters: [CheckedContinuation<Void, Never>] = []
         var isClosed = false
     }
 
@@ -19,12 +19,9 @@ final class ReconcileQueue: Sendable {
 
     func add(_ name: String, after delay: Duration = .zero) {
         let time = ContinuousClock.now + delay
-        let waiter = state.withLock { state in
-            // The earlier of two times counts.
-            state.due[name] = min(state.due[name] ?? time, time)
-            return state.waiter.take()
-        }
-        waiter?.resume()
+        // The earlier of two times counts.
+        state.withLock { $0.due[name] = min($0.due[name] ?? time, time) }
+        wake()
     }
 
     /// The look has ended; the next one that was asked for may begin.
@@ -82,12 +79,19 @@ final class ReconcileQueue: Sendable {
             let isLate = state.withLock { state in
                 let isDue = state.due.contains { !state.running.contains($0.key) && $0.value <= .now }
                 guard !isDue, !state.isClosed else { return true }
-                state.waiter = continuation
+                state.waiters.append(continuation)
                 return false
             }
             if isLate { continuation.resume() }
         }
     }
 
-    private func wake() { state.withLock { $0.waiter.take() }?.resume() }
+    /// All who wait look again; they are few.
+    private func wake() {
+        let waiters = state.withLock { state in
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume() }
+    }
 }

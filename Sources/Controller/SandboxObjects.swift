@@ -86,26 +86,11 @@ struct SandboxObjects {
         var data: JSONValue = [
             "passwd": "sandbox:x:1000:1000:sandbox:/sandbox:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
             "group": "sandbox:x:1000:\nnogroup:x:65534:\n",
-            "egress.nft": .string(Self.egressRules),
         ]
         if let authorities = settings.authorities { data["ca.pem"] = .string(authorities) }
         map["data"] = data
         return map
     }
-
-    /// The agent's own traffic ends in the pod; the node's does not. By group, because the two are one user.
-    /// Loading them twice leaves them once.
-    static let egressRules = """
-        table inet kars
-        delete table inet kars
-        table inet kars {
-            chain output {
-                type filter hook output priority 0; policy accept;
-                meta skgid 1000 oifname != "lo" counter drop
-            }
-        }
-
-        """
 
     private var claim: KubernetesObject {
         var claim = KubernetesObject(.persistentVolumeClaims, name: ClusterNames.claim, namespace: namespace, labels: labels)
@@ -208,7 +193,7 @@ struct SandboxObjects {
         var words = ["/usr/bin/kars", "sandbox-init", "--prepare-pod", sandbox.name]
         var capabilities: JSONValue = ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
         if settings.guardsEgress {
-            words += ["--", "/usr/sbin/nft", "-f", "/etc/kars/egress.nft"]
+            words += ["--", "/usr/sbin/nft", "-f", "/etc/kars/egress-guard.nft"]
             capabilities = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "NET_ADMIN"]
         }
         return [
@@ -223,7 +208,6 @@ struct SandboxObjects {
                 ["name": "state", "mountPath": "/data"], ["name": "run", "mountPath": "/mnt/run"],
                 ["name": "link", "mountPath": "/mnt/link"], ["name": "secrets", "mountPath": "/mnt/secrets"],
                 ["name": "runtime", "mountPath": "/mnt/runtime"],
-                ["name": "settings", "mountPath": "/etc/kars", "readOnly": true],
             ],
         ]
     }
@@ -270,7 +254,7 @@ struct SandboxObjects {
             "--registry", settings.registry, "--gateway", "0.0.0.0:\(ClusterNames.gatewayPort)", "--allow-plaintext",
             "--pairing-token-file", "/run/kars-node/pairing-token",
         ]
-        if settings.authorities != nil { arguments += ["--ca", "/etc/kars/ca.pem"] }
+        if settings.authorities != nil { arguments += ["--ca", "/run/kars-settings/ca.pem"] }
         if settings.relayToken != nil { arguments += ["--relay-token-file", "/run/kars-node/relay-token"] }
         var environment: [JSONValue] = [
             ["name": "KARS_HOME", "value": "/data"],
@@ -303,7 +287,7 @@ struct SandboxObjects {
                 ["name": "link", "mountPath": "/run/kars-link"],
                 ["name": "secrets", "mountPath": "/run/kars-secrets", "subPath": "agent"],
                 ["name": "node-secret", "mountPath": "/run/kars-node", "readOnly": true],
-                ["name": "settings", "mountPath": "/etc/kars", "readOnly": true],
+                ["name": "settings", "mountPath": "/run/kars-settings", "readOnly": true],
                 ["name": "node-tmp", "mountPath": "/tmp"],
             ],
         ]

@@ -59,6 +59,48 @@ import Testing
         #expect(await cloud.pairings.active(with: peer(other)) == nil)
     }
 
+    /// Pairs a place with a peer as whoever redeemed its token.
+    private func pair(_ place: Place, _ other: Identity, lifetime: Int = 3_600) async throws {
+        let token = try await place.token(lifetime: lifetime)
+        #expect(await place.pairings.redeem(request(token, other), from: peer(other)).success)
+    }
+
+    @Test func whoIsIntroducedIsTrustedAsLongAsWhoIntroduced() async throws {
+        let pod = try Place("cloud-a")
+        let (controller, laptop) = (Identity.generate(), Identity.generate())
+        func introduce(by introducer: Identity) async throws -> Pairing {
+            try await pod.pairings.introduce(
+                peer(laptop), named: "laptop", as: "laptop", by: peer(introducer), capabilities: [.handoff],
+                expiresAt: .distantFuture)
+        }
+        // A stranger's word counts for nothing.
+        await #expect(throws: OperationFailure.self) { try await introduce(by: controller) }
+        try await pair(pod, controller)
+        let made = try await introduce(by: controller)
+        #expect(made.role == .introduced && made.introducer == controller.publicKey)
+        // Not for longer than the introducer's own.
+        #expect(made.expiresAt < Date(timeIntervalSinceNow: 3_700))
+        #expect(await pod.pairings.active(with: peer(laptop))?.capabilities == [.handoff])
+        // Again is not twice, and one that was introduced introduces nobody.
+        _ = try await introduce(by: controller)
+        #expect(try await pod.pairings.list().count { $0.role == .introduced } == 1)
+        let third = Identity.generate()
+        await #expect(throws: OperationFailure.self) {
+            try await pod.pairings.introduce(
+                peer(third), named: "third", as: "third", by: peer(laptop), capabilities: [.handoff],
+                expiresAt: .distantFuture)
+        }
+        // Nobody else can take it back.
+        try await pod.pairings.withdraw(peer(laptop), by: peer(third))
+        #expect(await pod.pairings.active(with: peer(laptop)) != nil)
+        try await pod.pairings.withdraw(peer(laptop), by: peer(controller))
+        #expect(await pod.pairings.active(with: peer(laptop)) == nil)
+        _ = try await introduce(by: controller)
+        let source = try #require(await pod.pairings.active(with: peer(controller)))
+        _ = try await pod.pairings.revoke(source.name)
+        #expect(await pod.pairings.active(with: peer(laptop)) == nil)
+    }
+
     @Test func ofFiftyRedemptionsAtOnceOneWins() async throws {
         let cloud = try Place("cloud")
         let token = try await cloud.token()
