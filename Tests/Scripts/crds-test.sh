@@ -74,7 +74,7 @@ for name in $names; do
         test -z "$(kubectl get crd "$name" -o 'jsonpath={.status.conditions[?(@.type=="NonStructuralSchema")].status}')"
 done
 check "they are applied on the server's side too" \
-    kubectl apply --server-side --force-conflicts --field-manager=kars-crds-test -k "$root/deploy/crds"
+    kubectl apply --server-side --dry-run=server --force-conflicts --field-manager=kars-crds-test -k "$root/deploy/crds"
 check "a namespace of the test's own" kubectl create namespace "$space"
 
 for file in "$cases"/valid/*.yaml; do
