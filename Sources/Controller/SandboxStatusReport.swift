@@ -31,10 +31,10 @@ struct SandboxStatusReport: Sendable, Equatable {
             Condition(type: "Ready", holds: isReady, reason: reason, message: message),
             Condition(
                 type: "Progressing", holds: phase == .creating, reason: phase == .creating ? "Creating" : "Reconciled",
-                message: phase == .creating ? message : ""),
+                message: phase == .creating ? message : "nothing is awaited"),
             Condition(
                 type: "Degraded", holds: phase == .degraded, reason: phase == .degraded ? reason : "Reconciled",
-                message: phase == .degraded ? message : ""),
+                message: phase == .degraded ? message : "nothing is wrong"),
         ]
     }
 
@@ -42,7 +42,7 @@ struct SandboxStatusReport: Sendable, Equatable {
         conditions.append(
             Condition(
                 type: "Suspended", holds: suspended, reason: suspended ? "SuspendedBySpec" : "Active",
-                message: suspended ? "spec.suspended is true" : ""))
+                message: "spec.suspended is \(suspended)"))
     }
 
     /// The status with this in it. The time of a condition changes only when it begins or ceases to hold.

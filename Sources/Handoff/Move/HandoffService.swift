@@ -243,7 +243,7 @@ public actor HandoffService {
     /// Finds the pairing a person means by `cloud`, or by its name or its peer's.
     private func target(_ name: String) async throws -> Pairing {
         // Those a controller made known are reached through it.
-        let active = try await pairings.list().filter { $0.phase == .active && $0.role != .introduced }
+        let active = try await pairings.list().filter { $0.phase == .active && !$0.isIntroduced }
         let named = active.filter { $0.name == name || $0.peerName == name }
         if named.count == 1 { return named[0] }
         if named.count > 1 {

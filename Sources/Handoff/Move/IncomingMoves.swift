@@ -67,7 +67,7 @@ actor IncomingMoves {
     ) async throws -> (peer: PeerIdentity, pairing: Pairing) {
         guard case .peer(let peer, let pairing?) = caller else { throw Self.strangersMove }
         guard invitations[offer.lineage].map({ $0.peer == peer && $0.until > .now }) ?? false
-            || (pairing.role == .issuer && pairing.capabilities.contains(.handoff))
+            || (pairing.isGranted && pairing.capabilities.contains(.handoff))
         else {
             throw OperationFailure(
                 .refused, "the pairing \"\(pairing.name)\" does not grant handoff",

@@ -25,8 +25,8 @@ struct PlaceFinder: Sendable {
                 }
                 if await pairings.active(with: peer) == nil {
                     _ = try await pairings.introduce(
-                        peer, named: "\(name)-\(sandbox.name)", as: name, by: asked, capabilities: source.capabilities,
-                        expiresAt: source.expiresAt)
+                        peer, named: "\(name)-\(sandbox.name)", as: name, by: asked, role: .place,
+                        capabilities: source.capabilities, expiresAt: source.expiresAt)
                 }
                 return peer
             }

@@ -20,8 +20,11 @@ public struct Pairing: Codable, Sendable, Equatable {
         case issuer
         /// This peer redeemed it.
         case redeemer
-        /// There was no token: a peer that both are paired with made them known to each other.
+        /// There was no token: a peer that this one is paired with vouched for the other, which may do here what an
+        /// issuer's peer may.
         case introduced
+        /// There was no token: a peer that this one is paired with named the other as an agent's place.
+        case place
     }
 
     /// Unique on this peer; what commands call it.
@@ -40,6 +43,12 @@ public struct Pairing: Codable, Sendable, Equatable {
     public var pairedAt: Date?
     /// Who made the two known to each other; the pairing holds only while the one with this peer does.
     public var introducer: PublicKey?
+
+    /// Whether the other may do here what the capabilities say; else they say what this peer may do there.
+    public var isGranted: Bool { role == .issuer || role == .introduced }
+
+    /// Whether it came without a token.
+    public var isIntroduced: Bool { role == .introduced || role == .place }
 
     /// The phase as of `now`: a record past its expiry counts as expired before anyone has written it down.
     public func phase(at now: Date) -> Phase {

@@ -282,9 +282,11 @@ public final class PairingService: Sendable {
 
     /// Pairs with a peer that another one vouches for, in place of what it said before. An introducer cannot itself be
     /// one that was introduced: trust goes one step.
+    ///
+    /// - Parameter role: `introduced` for one that may do something here, `place` for one where an agent is to live.
     public func introduce(
         _ peer: PeerIdentity, named name: String, as peerName: String, by introducer: PeerIdentity,
-        capabilities: [Capability], expiresAt: Date, now: Date = Date()
+        role: Pairing.Role = .introduced, capabilities: [Capability], expiresAt: Date, now: Date = Date()
     ) async throws -> Pairing {
         guard let source = await active(with: introducer), source.introducer == nil else {
             throw OperationFailure(.refused, "\(introducer.did) is not paired with this peer, so it can introduce nobody")
@@ -295,8 +297,7 @@ public final class PairingService: Sendable {
         let base = Self.normalized(name)
         let pairing = try await store.database.write { connection -> Pairing in
             try connection.execute(
-                "DELETE FROM pairing WHERE peer_key = ? AND role = ?", .blob(peer.key.bytes),
-                .text(Pairing.Role.introduced.rawValue))
+                "DELETE FROM pairing WHERE peer_key = ? AND role = ?", .blob(peer.key.bytes), .text(role.rawValue))
             var name = base.isEmpty ? "introduced" : base
             var number = 2
             while try Self.find(name, connection) != nil {
@@ -304,7 +305,7 @@ public final class PairingService: Sendable {
                 number += 1
             }
             var pairing = Pairing(
-                name: name, role: .introduced, phase: .active, peerKey: peer.key, peerName: Self.shown(peerName),
+                name: name, role: role, phase: .active, peerKey: peer.key, peerName: Self.shown(peerName),
                 capabilities: capabilities, slots: 1, tokenBudget: 0, expiresAt: min(expiresAt, source.expiresAt),
                 createdAt: now, pairedAt: now)
             pairing.introducer = introducer.key
