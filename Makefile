@@ -6,10 +6,10 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test test-full fuzz bench image docs clean
+.PHONY: help setup build release demo test test-full test-cluster fuzz bench image docs clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## Install the Debian packages kars needs, when some are missing
 	@scripts/setup
@@ -38,6 +38,14 @@ test: setup ## Build and run all tests
 
 test-full: export KARS_TEST_FULL = 1
 test-full: test ## Run all tests, the slow ones too
+
+test-cluster: setup ## Test what deploy/ holds against a Kubernetes of its own, which takes root and, once, ten minutes to build
+	@scripts/test-cluster install
+	@export KUBECONFIG=$$(scripts/test-cluster up) && \
+		Tests/Scripts/crds-test.sh $$KUBECONFIG && \
+		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
+		Tests/Scripts/helm-test.sh $$KUBECONFIG
+	@scripts/test-cluster down
 
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
