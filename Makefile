@@ -31,6 +31,7 @@ test: setup ## Build and run all tests
 	$(SWIFT) test --skip-build --no-parallel
 	Tests/Scripts/make-certs-test.sh
 	Tests/Scripts/setup-test.sh
+	Tests/Scripts/test-cluster-test.sh
 	Tests/Scripts/image-test.sh $(DEBUG_KARS)
 	@bwrap --unshare-all --ro-bind / / true 2>/dev/null || \
 		echo "Note: this machine lets bubblewrap make no sandboxes; tests that need one were skipped."
