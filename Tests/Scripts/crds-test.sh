@@ -48,6 +48,9 @@ shows() {
 # split FILE PREFIX: one file for each document.
 split() { awk -v prefix="$2" 'BEGIN { n = 1 } /^---$/ { n++; next } { print > (prefix n ".yaml") }' "$1"; }
 
+# replace_status: sends the status that was made for an object to its address, and keeps the answer.
+replace_status() { kubectl replace --raw "$(cat "$folder/address")" -f "$folder/status.json" >"$folder/answer.json"; }
+
 # refused FILE: the server refuses each object of it, and says what the object's first line expects.
 refused() {
     local document expected said
@@ -107,8 +110,7 @@ for each in objects("objects.json"):
         open(f"{folder}/address", "w").write(f"/{api}{where}/{plural}/{name}/status")
         json.dump(each["status"], open(f"{folder}/wanted.json", "w"))
 PYTHON
-    check "$(basename "$file"): its status is taken" \
-        bash -c 'kubectl replace --raw "$(cat "$0/address")" -f "$0/status.json" >"$0/answer.json"' "$folder"
+    check "$(basename "$file"): its status is taken" replace_status
     check "$(basename "$file"): every field of its status is kept" python3 -c \
         'import json, sys; assert json.load(open(sys.argv[1]))["status"] == json.load(open(sys.argv[2])), "status differs"' \
         "$folder/answer.json" "$folder/wanted.json"

@@ -62,8 +62,9 @@ may_not() {
 }
 
 check "the kinds are installed" kubectl apply -k "$root/deploy/crds"
-check "the namespace and the roles are applied" bash -c '
-    kubectl apply -f "$0/namespace.yaml" && kubectl apply -f "$0/rbac.yaml"' "$root/deploy/kubernetes/controller/base"
+for file in namespace rbac; do
+    check "$file is applied" kubectl apply -f "$root/deploy/kubernetes/controller/base/$file.yaml"
+done
 check "a namespace of somebody else" kubectl create namespace "$other"
 check "with a secret" kubectl create secret generic theirs --namespace "$other" --from-literal=a=b
 

@@ -17,7 +17,7 @@ says() {
     local status=0
     "$scripts/test-cluster" "${@:3}" >"$folder/said" 2>&1 || status=$?
     checks=$((checks + 1))
-    if [[ $status -ne $1 ]] || ! grep -qF -- "$2" "$folder/said"; then
+    if [[ $status -ne $1 || $(cat "$folder/said") != *"$2"* ]]; then
         failures=$((failures + 1))
         printf 'failed: test-cluster %s: exit %s instead of %s, or not: %s\n' "${*:3}" "$status" "$1" "$2"
         cat "$folder/said"
