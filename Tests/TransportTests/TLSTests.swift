@@ -244,7 +244,7 @@ import Testing
     }
 }
 
-private func openssl(_ arguments: String...) throws {
+func openssl(_ arguments: String...) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: "/usr/bin/openssl")
     process.arguments = arguments
