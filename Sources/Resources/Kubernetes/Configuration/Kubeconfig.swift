@@ -20,7 +20,7 @@ struct Kubeconfig: Sendable {
 
         /// A text in it; nil when absent or empty.
         func text(_ key: String) -> String? {
-            content[key]?.stringValue.flatMap { $0.isEmpty ? nil : $0 }
+            content[key]?.unquotedText.flatMap { $0.isEmpty ? nil : $0 }
         }
     }
 
@@ -56,7 +56,7 @@ struct Kubeconfig: Sendable {
         if let kind = content["kind"]?.stringValue, kind != "Config" {
             throw .configuration("\(file) is no kubeconfig but a \(kind.prefix(80))")
         }
-        if currentContext == nil, let name = content["current-context"]?.stringValue, !name.isEmpty {
+        if currentContext == nil, let name = content["current-context"]?.unquotedText, !name.isEmpty {
             currentContext = name
         }
         try Self.merge(content["clusters"], "cluster", file, into: &clusters)
@@ -72,7 +72,7 @@ struct Kubeconfig: Sendable {
         // Of several of one name in a file the last one counts, as in kubectl; of several files the first.
         var own: [String: Entry] = [:]
         for element in elements {
-            guard let name = element["name"]?.stringValue else {
+            guard let name = element["name"]?.unquotedText else {
                 throw .configuration("\(file): a \(key) has no name")
             }
             own[name] = Entry(name: name, content: element[key] ?? [:], file: file)
@@ -84,5 +84,18 @@ struct Kubeconfig: Sendable {
         if path.hasPrefix("/") { return path }
         guard let slash = file.lastIndex(of: "/") else { return path }
         return String(file[...slash]) + path
+    }
+}
+
+extension JSONValue {
+    /// The text of a string, or of a scalar that would have needed quotes to be one, as kubectl takes it.
+    fileprivate var unquotedText: String? {
+        switch self {
+        case .string(let text): text
+        case .int(let number): String(number)
+        case .double(let number): String(number)
+        case .bool(let bool): bool ? "true" : "false"
+        case .null, .array, .object: nil
+        }
     }
 }
