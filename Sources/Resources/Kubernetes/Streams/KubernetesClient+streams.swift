@@ -11,7 +11,8 @@ extension KubernetesClient {
     ///   - namespace: nil for all of them.
     ///   - version: of the list or object that is known already.
     /// - Returns: a stream that ends with a ``KubernetesError``: ``KubernetesError/expired(_:)`` when the server has forgotten
-    ///   the version, so that the caller must list again.
+    ///   the version, so that the caller must list again; another one when the server refuses, or does not come back within
+    ///   the client's repetitions.
     public func watch(
         _ resource: KubernetesResource, namespace: String? = nil, labelSelector: String? = nil,
         fieldSelector: String? = nil, from version: String

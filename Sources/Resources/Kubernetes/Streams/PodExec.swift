@@ -8,8 +8,12 @@ public final class PodExec: Sendable {
     /// Bytes of input that may wait before a writer does.
     private static let inputHighWater = 256 << 10
 
+    /// How often an idle connection shows that it is alive: load balancers cut one after some four minutes.
+    private static let pingPause = Duration.seconds(30)
+
     private struct State {
         var socket: WebSocket?
+        var ping: ScheduledTask?
         var output: [ExecOutput] = []
         var bytes = 0
         var isHeldBack = false
@@ -138,7 +142,7 @@ extension PodExec: WebSocketDelegate {
             state.socket = socket
             return state.end != nil
         }
-        if isOver { socket.close(code: 1000) }
+        if isOver { socket.close(code: 1000) } else { schedulePing(socket) }
     }
 
     public func webSocket(_ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool) {
@@ -157,7 +161,20 @@ extension PodExec: WebSocketDelegate {
     public func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String) {
         finish(.failure(.interrupted(server: server, what: action, cause: "the connection ended before the command")))
         // It holds the connection, which holds this.
-        state.withLock { $0.socket = nil }
+        let ping = state.withLock { state in
+            state.socket = nil
+            return state.ping.take()
+        }
+        ping?.cancel()
+    }
+
+    private func schedulePing(_ socket: WebSocket) {
+        let ping = socket.loop.schedule(after: Self.pingPause) { [weak self] in
+            guard let self, self.state.withLock({ $0.socket != nil }) else { return }
+            socket.ping()
+            self.schedulePing(socket)
+        }
+        state.withLock { $0.ping = ping }
     }
 
     private func append(_ output: ExecOutput, _ socket: WebSocket) {
