@@ -1,5 +1,3 @@
-import Synchronization
-import TestSupport
 import Testing
 
 @testable import Controller
@@ -34,19 +32,21 @@ struct ReconcileQueueTests {
 
     @Test func whoWaitsIsWokenByWhatIsAddedAndByTheEnd() async {
         let queue = ReconcileQueue()
-        let taken = Mutex<[String]>([])
         let workers = (0..<4).map { _ in
             Task {
+                var taken: [String] = []
                 while let name = await queue.next() {
-                    taken.withLock { $0.append(name) }
+                    taken.append(name)
                     queue.finish(name, hasFailed: false, again: nil)
+                    if name == "last" { queue.close() }
                 }
+                return taken
             }
         }
         for number in 1...500 { queue.add("s\(number)") }
-        try? await waitUntil("all are taken") { taken.withLock { $0.count } == 500 }
-        queue.close()
-        for worker in workers { await worker.value }
-        #expect(Set(taken.withLock { $0 }).count == 500)
+        queue.add("last", after: .milliseconds(200))
+        var taken: [String] = []
+        for worker in workers { taken += await worker.value }
+        #expect(Set(taken).count == 501)
     }
 }
