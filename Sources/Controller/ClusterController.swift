@@ -18,6 +18,7 @@ public final class ClusterController: Sendable {
     private let reconciler: SandboxReconciler
     private let peers: PodPeers
     private let places: PodPlaces
+    private let mirror: PairingMirror
     private let tasks = Mutex<[Task<Void, Never>]>([])
 
     public init(
@@ -30,6 +31,7 @@ public final class ClusterController: Sendable {
         peers = PodPeers(calls: calls, pairings: pairings, settings: settings)
         reconciler = SandboxReconciler(
             client: client, settings: settings, identity: identity, peers: peers, logger: logger)
+        mirror = PairingMirror(client: client, settings: settings, peers: peers, logger: logger)
         places = PodPlaces(client: client, settings: settings, peers: peers, logger: logger)
     }
 
@@ -42,6 +44,7 @@ public final class ClusterController: Sendable {
                         $0.labels[ClusterNames.sandboxLabel]
                     }
                 })
+            tasks.append(Task { [mirror] in await mirror.run() })
             for _ in 0..<Self.workers { tasks.append(Task { await self.work() }) }
         }
     }
@@ -105,7 +108,7 @@ extension ClusterController {
         let (peers, places) = (peers, places)
         table.register(FindPlace.self) { try await places.find($0, from: $1) }
         table.register(ListSandboxes.self) { [self] _, _ in try await list() }
-        table.register(SandboxStatus.self) { request, _ in try await peers.ask(request, of: request.sandboxName) }
+        table.register(SandboxStatus.self) { [self] request, _ in try await status(request.sandboxName) }
         table.register(SandboxLogs.self) { request, _ in try await peers.ask(request, of: request.sandboxName) }
         table.register(UpdateCredentials.self) { request, _ in try await peers.ask(request, of: request.sandboxName) }
         table.register(StartSandbox.self) { request, _ in try await peers.ask(request, of: request.sandboxName) }
@@ -147,6 +150,26 @@ extension ClusterController {
         }
     }
 
+    private func status(_ name: String) async throws -> SandboxSummary {
+        guard let object = try await client.get(.karsSandboxes, name, namespace: settings.namespace) else { throw Self.unknown(name) }
+        let peers = self.peers
+        let found = try? await withTimeout(seconds: 5) { try await peers.ask(SandboxStatus(sandboxName: name), of: name) }
+        if let found { return found }
+        var summary = Self.summary(of: object)
+        summary.conditions = (object.status?["conditions"]?.arrayValue ?? []).compactMap { entry in
+            entry["type"]?.stringValue.map {
+                SandboxCondition(
+                    type: $0, holds: entry["status"]?.stringValue == "True", reason: entry["message"]?.stringValue ?? "")
+            }
+        }
+        return summary
+    }
+
+    private static func unknown(_ name: String) -> OperationFailure {
+        OperationFailure(
+            .notFound, "no sandbox is called \"\(name)\"", hint: "'kars list' shows the sandboxes of this peer")
+    }
+
     /// Of one whose pod says nothing, or has no agent.
     private static func summary(of object: KubernetesObject) -> SandboxSummary {
         let created = object.creationTimestamp.flatMap(MeshTimestamp.parse) ?? Date(timeIntervalSince1970: 0)
@@ -158,8 +181,7 @@ extension ClusterController {
 
     private func destroy(_ name: String) async throws {
         guard try await client.delete(.karsSandboxes, name, namespace: settings.namespace) else {
-            throw OperationFailure(
-                .notFound, "no sandbox is called \"\(name)\"", hint: "'kars list' shows the sandboxes of this peer")
+            throw Self.unknown(name)
         }
         // Gone when its finalizer is: whoever asked may want the name again.
         for _ in 0..<240 {

@@ -72,6 +72,7 @@ struct SandboxStatusReport: Sendable, Equatable {
             ])
         }
         status["conditions"] = .array(entries)
-        return status == old ? nil : status
+        // Not `nil` by itself, which would be JSON's.
+        return status == old ? Optional.none : status
     }
 }

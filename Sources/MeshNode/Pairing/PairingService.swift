@@ -260,6 +260,14 @@ public final class PairingService: Sendable {
         return pairing
     }
 
+    /// The hash of a token's secret, hex, by which its pairing is known elsewhere; nil for one without.
+    public func tokenHash(of name: String) async throws -> String? {
+        let known = Self.normalized(name)
+        return try await store.database.read {
+            try $0.first("SELECT token_hash FROM pairing WHERE name = ?", .text(known)) { $0.optionalText(0) }
+        } ?? nil
+    }
+
     /// The active pairing with a peer; one that grants more comes first when both sides made a token.
     public func active(with peer: PeerIdentity) async -> Pairing? {
         let records = try? await store.database.read {

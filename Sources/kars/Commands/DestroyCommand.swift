@@ -15,7 +15,7 @@ extension Command {
             Confirmation.option,
             .flag("local", help: "Remove only what is on this machine"),
             .flag("cloud", help: "Remove agents that live at another peer, there and here", conflicts: ["local"]),
-            NodeConnection.socket,
+            NodeConnection.socket, ClusterDoor.option,
         ],
         examples: [
             Example("kars destroy researcher", "Remove one sandbox after a question"),

@@ -12,7 +12,7 @@ extension Command {
         options: [
             .flag("aks-only", help: "Only agents that run in a cluster"),
             .flag("docker-only", help: "Only agents that run on this machine", conflicts: ["aks-only"]),
-        ] + NodeConnection.options,
+        ] + NodeConnection.clusterOptions,
         examples: [
             Example("kars list", "See all sandboxes of this machine's node"),
             Example("kars list -o json", "Read them with a program"),

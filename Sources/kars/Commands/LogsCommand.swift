@@ -21,7 +21,7 @@ extension Command {
             .value(
                 "service", "svc", help: "Whose lines", defaultValue: "all",
                 allowed: ["router", "gateway", "openclaw", "node-host", "all"]),
-            NodeConnection.socket,
+            NodeConnection.socket, ClusterDoor.option,
         ],
         examples: [
             Example("kars logs researcher --tail 20", "Show the last 20 lines"),

@@ -16,7 +16,7 @@ extension Command {
     private static let meshStatus = Command(
         "status", summary: "Show this peer's identity and connections",
         discussion: "Asks the node; when none runs, shows what its identity file says.",
-        options: NodeConnection.options,
+        options: NodeConnection.clusterOptions,
         examples: [Example("kars mesh status", "See who this peer is")],
         environment: [KarsHome.variable]
     ) { invocation in

@@ -14,7 +14,7 @@ extension Command {
         "list", aliases: ["ls"], summary: "List the pairings of this peer, and agents that moved",
         discussion: "Shown are all pairings, also those that wait, ended or ran out, and the agents of this peer "
             + "that live elsewhere or have moved before.",
-        options: NodeConnection.options,
+        options: NodeConnection.clusterOptions,
         examples: [Example("kars mesh list", "See whom this peer trusts, and where its agents are")],
         environment: [KarsHome.variable]
     ) { invocation in
@@ -41,7 +41,7 @@ extension Command {
         options: [
             .value("name", "name", help: "The pairing to end", defaultNote: "asks which"),
             .flag("all", help: "End all pairings, without a question"),
-        ] + NodeConnection.options,
+        ] + NodeConnection.clusterOptions,
         examples: [
             Example("kars mesh unpair", "Choose one from a list"),
             Example("kars mesh unpair --name cloud", "End the pairing with cloud"),

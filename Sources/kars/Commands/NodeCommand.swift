@@ -66,7 +66,7 @@ extension Command {
                 "relay-token-file", "file", kind: .file, help: "File with the token the relay asks for",
                 environment: ServiceOptions.variable("node", "relay-token-file")),
         ] + ClusterOptions.all + ServiceOptions.transport("node") + ServiceOptions.log("node"),
-        subcommands: [.nodeStop],
+        subcommands: [.nodeStop, .nodeAnswer],
         examples: [
             Example("kars node", "Be the peer 'local' on this machine's relay and registry"),
             Example("kars node --driver kubernetes --name cloud", "Be the controller of the cluster of the kubeconfig"),

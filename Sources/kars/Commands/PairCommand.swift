@@ -36,7 +36,7 @@ extension Command {
     }
 
     private static let pairList = Command(
-        "list", aliases: ["ls"], summary: "List all pairings", options: NodeConnection.options,
+        "list", aliases: ["ls"], summary: "List all pairings", options: NodeConnection.clusterOptions,
         environment: [KarsHome.variable]
     ) { invocation in
         let pairings = try await NodeConnection.call(ListPairings(), invocation).sorted { $0.name < $1.name }
@@ -47,7 +47,7 @@ extension Command {
 
     private static let pairInspect = Command(
         "inspect", summary: "Show one pairing",
-        arguments: [Argument("name", help: "Name of the pairing")], options: NodeConnection.options,
+        arguments: [Argument("name", help: "Name of the pairing")], options: NodeConnection.clusterOptions,
         environment: [KarsHome.variable]
     ) { invocation in
         let pairing = try await NodeConnection.call(
@@ -57,7 +57,7 @@ extension Command {
 
     private static let pairRevoke = Command(
         "revoke", summary: "End a pairing at once",
-        arguments: [Argument("name", help: "Name of the pairing")], options: NodeConnection.options,
+        arguments: [Argument("name", help: "Name of the pairing")], options: NodeConnection.clusterOptions,
         environment: [KarsHome.variable]
     ) { invocation in
         let pairing = try await NodeConnection.call(

@@ -28,7 +28,7 @@ extension Command {
                 "registry-url", "url", kind: .url(schemes: ["http", "https"]),
                 help: "Registry to write into the token", defaultNote: "the node's own"),
             .flag("qr", help: "Draw the token on the terminal too, for a camera"),
-        ] + NodeConnection.options,
+        ] + NodeConnection.clusterOptions,
         examples: [
             Example("kars pair generate --expires 30d", "Make a token for 30 days"),
             Example(

@@ -5,7 +5,7 @@ extension Command {
     /// `kars status`
     static let status = Command(
         "status", summary: "Show one sandbox",
-        arguments: [.sandbox], options: NodeConnection.options,
+        arguments: [.sandbox], options: NodeConnection.clusterOptions,
         examples: [Example("kars status researcher", "See its state, home and address")],
         environment: [KarsHome.variable], group: "Operations"
     ) { invocation in

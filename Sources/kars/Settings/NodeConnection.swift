@@ -11,6 +11,9 @@ enum NodeConnection {
     /// The options of a command that asks the node and prints what it says.
     static let options = [socket, OutputFormat.option]
 
+    /// As ``options``, for a command that can also be meant for a cluster's controller.
+    static let clusterOptions = [socket, ClusterDoor.option, OutputFormat.option]
+
     static func socketPath(_ invocation: Invocation) throws(UsageError) -> String {
         if invocation.hasOption("socket"), let path = invocation.value("socket") { return absolutePath(path) }
         return try KarsHome(invocation.environment).folder(of: "node") + "/node.sock"
@@ -20,6 +23,11 @@ enum NodeConnection {
     static func open<R>(
         _ invocation: Invocation, _ body: (NodeClient) async throws -> R
     ) async throws -> R {
+        if let context = ClusterDoor.context(invocation) {
+            let loop = try EventLoop(name: "kars")
+            defer { loop.shutdown() }
+            return try await body(try ClusterDoor.node(context, invocation, loop))
+        }
         let path = try socketPath(invocation)
         do throws(TransportError) {
             _ = try Endpoint(parsing: "unix:" + path)

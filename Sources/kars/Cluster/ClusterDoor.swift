@@ -1,0 +1,86 @@
+import CommandTree
+import MeshNode
+import Resources
+import Transport
+
+/// The way from this machine to the controller of a cluster: its node is asked inside its pod, over the Kubernetes API,
+/// so that whoever may run commands in that pod is its operator, and nothing of it listens for others.
+enum ClusterDoor {
+    static let namespace = "kars-system"
+    static let deployment = "kars-controller"
+    static let container = "controller"
+    /// Longest answer that is taken.
+    private static let maximumAnswerBytes = 64 << 20
+
+    static let option = Option.value(
+        "context", "name", help: "Ask the controller of this context's cluster, not the node of this machine")
+
+    /// The context that was asked for; nil where the node of this machine is meant.
+    static func context(_ invocation: Invocation) -> String? {
+        invocation.hasOption("context") ? invocation.value("context") : nil
+    }
+
+    static func client(_ context: String?, _ invocation: Invocation, _ loop: EventLoop) throws -> KubernetesClient {
+        do {
+            return KubernetesClient(
+                configuration: try KubernetesConfiguration.load(environment: invocation.environment, context: context),
+                loop: loop)
+        } catch { throw UsageError.refused("\(error)") }
+    }
+
+    /// Asks the controller's node.
+    static func node(_ context: String, _ invocation: Invocation, _ loop: EventLoop) throws -> NodeClient {
+        let client = try client(context, invocation, loop)
+        return NodeClient { request in
+            do {
+                let pod = try await controllerPod(client)
+                let run = try await client.execStream(
+                    pod: pod, namespace: namespace, container: container, command: ["/usr/bin/kars", "node", "answer"],
+                    takesInput: true)
+                defer { run.close() }
+                try await run.write(request + [UInt8(ascii: "\n")])
+                var answer: [UInt8] = []
+                var complaint: [UInt8] = []
+                while let piece = try await run.next() {
+                    switch piece {
+                    case .stdout(let bytes): answer += bytes
+                    case .stderr(let bytes): complaint += bytes
+                    }
+                    guard answer.count + complaint.count <= maximumAnswerBytes else {
+                        throw KubernetesError.tooLarge(what: "the controller's answer", limit: maximumAnswerBytes)
+                    }
+                }
+                guard try await run.wait() == 0 else {
+                    let line = String(decoding: complaint, as: UTF8.self).split(separator: "\n").last.map(String.init)
+                    throw OperationFailure(.unavailable, "the controller in \(context) cannot be asked: \(line ?? "no reason given")")
+                }
+                return answer
+            } catch let failure as OperationFailure {
+                throw failure
+            } catch {
+                throw OperationFailure(.unavailable, "\(error)")
+            }
+        }
+    }
+
+    private static func controllerPod(_ client: KubernetesClient) async throws -> String {
+        let pods = try await client.list(.pods, namespace: namespace, labelSelector: "app=\(deployment)").items
+        let ready = pods.first { pod in
+            !pod.isBeingDeleted
+                && (pod.status?["conditions"]?.arrayValue ?? []).contains {
+                    $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+                }
+        }
+        guard let ready else {
+            throw OperationFailure(
+                .unavailable,
+                pods.isEmpty
+                    ? "there is no \(deployment) in \(namespace) of this cluster"
+                    : "no pod of \(deployment) in \(namespace) is ready",
+                hint: pods.isEmpty
+                    ? "install it: 'kubectl apply --kustomize deploy/kubernetes'"
+                    : "'kubectl --namespace \(namespace) describe pods' shows why")
+        }
+        return ready.name
+    }
+}
