@@ -74,8 +74,8 @@ extension JSONValue: Codable {
         self = try JSONDecoder().decode(JSONValue.self, from: Data(bytes))
     }
 
-    /// The JSON text in UTF-8: sorted names, no spaces, slashes unescaped. Numbers JSON has no form for (infinity, not a
-    /// number) become null.
+    /// The JSON text in UTF-8: sorted names, no spaces, slashes unescaped. Numbers JSON has no form for (infinity,
+    /// not a number) become null.
     public func encode() -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

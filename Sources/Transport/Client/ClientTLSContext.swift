@@ -2,8 +2,8 @@ import COpenSSL
 
 /// An OpenSSL context for connections with a certificate or authorities that are in memory.
 ///
-/// libwebsockets 4.1 reads one certificate and RSA keys alone from memory; a chain, several authorities and other keys are
-/// read here.
+/// libwebsockets 4.1 reads one certificate and RSA keys alone from memory; a chain, several authorities and other
+/// keys are read here.
 // @unchecked Sendable: the pointer is written once and OpenSSL's contexts count their references atomically.
 final class ClientTLSContext: @unchecked Sendable {
     let pointer: OpaquePointer

@@ -6,8 +6,8 @@ import Transport
 
 @testable import Resources
 
-/// One connection of a server that speaks `v4.channel.k8s.io`, in plain blocking calls on a thread of its own: the server of
-/// the module under test takes no sub-protocols.
+/// One connection of a server that speaks `v4.channel.k8s.io`, in plain blocking calls on a thread of its own: the
+/// server of the module under test takes no sub-protocols.
 final class ExecServer: Sendable {
     /// What it does with the connection after the handshake.
     typealias Script = @Sendable (Session) -> Void

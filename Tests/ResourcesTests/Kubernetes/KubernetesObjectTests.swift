@@ -61,4 +61,24 @@ import Testing
         #expect(Set(KubernetesResource.allKars.map(\.plural)).count == 12)
         #expect(KubernetesResource.allKars.allSatisfy { $0.apiVersion == "kars.azure.com/v1alpha1" })
     }
+
+    @Test func aManifestHoldsObjects() throws {
+        let text = """
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {name: a}
+            ---
+            apiVersion: v1
+            kind: List
+            items:
+            - {apiVersion: v1, kind: Pod, metadata: {name: b}}
+            - {apiVersion: none/v1, kind: Pod, metadata: {name: c}}
+            """
+        let objects = try KubernetesObject.read(manifest: Array(text.utf8))
+        #expect(objects.map(\.name) == ["a", "b", "c"])
+        #expect(objects.map(KubernetesResource.known) == [.deployments, .pods, nil])
+        for wrong in ["kind: Pod", "a: [", "- x"] {
+            #expect(throws: KubernetesError.self) { try KubernetesObject.read(manifest: Array(wrong.utf8)) }
+        }
+    }
 }

@@ -88,8 +88,8 @@ extension KubernetesClient {
                 isRepeatable: false))
     }
 
-    /// Puts a whole object in place of the one of its name. With its ``KubernetesObject/resourceVersion`` it succeeds only
-    /// when nobody changed that one meanwhile.
+    /// Puts a whole object in place of the one of its name. With its ``KubernetesObject/resourceVersion`` it succeeds
+    /// only when nobody changed that one meanwhile.
     ///
     /// - Parameter subresource: such as "status".
     /// - Throws: ``KubernetesError/conflict(_:)`` when it was changed.
@@ -103,7 +103,8 @@ extension KubernetesClient {
                 query: Self.writing(fieldManager, false), body: complete(object, resource).encode()))
     }
 
-    /// Server-side apply: makes the object, or takes over the fields it has and drops those this manager applied before.
+    /// Server-side apply: makes the object, or takes over the fields it has and drops those this manager applied
+    /// before.
     ///
     /// - Parameters:
     ///   - fieldManager: who applies; the server notes it for every field.

@@ -4,9 +4,9 @@ import Transport
 
 /// The API of one cluster; safe to share between tasks.
 ///
-/// For a namespaced kind, a call about one object that names no namespace means the configuration's; a list or watch that
-/// names none means all of them. What may be repeated is, after pauses, when the connection breaks or the server has too
-/// much to do.
+/// For a namespaced kind, a call about one object that names no namespace means the configuration's; a list or watch
+/// that names none means all of them. What may be repeated is, after pauses, when the connection breaks or the server
+/// has too much to do.
 public final class KubernetesClient: Sendable {
     /// Bytes of one answer that is held whole.
     static let maximumAnswerBytes = 64 << 20

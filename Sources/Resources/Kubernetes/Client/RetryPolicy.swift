@@ -18,8 +18,8 @@ public struct RetryPolicy: Sendable, Hashable {
         return policy
     }()
 
-    /// The pause after a number of failed attempts: half of it certain, half by chance, so that many clients do not come
-    /// back at once.
+    /// The pause after a number of failed attempts: half of it certain, half by chance, so that many clients do not
+    /// come back at once.
     func pause(
         afterAttempts count: Int, using generator: inout some RandomNumberGenerator
     ) -> Duration {

@@ -6,8 +6,8 @@ extension KubernetesConfiguration {
     /// Where a pod finds its credentials.
     static let serviceAccountFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-    /// Finds the cluster as kubectl does: `file` alone, or the files of `KUBECONFIG`, or `~/.kube/config`; where there is
-    /// none and this is a pod, its service account.
+    /// Finds the cluster as kubectl does: `file` alone, or the files of `KUBECONFIG`, or `~/.kube/config`; where
+    /// there is none and this is a pod, its service account.
     ///
     /// - Parameters:
     ///   - environment: variables of the process.

@@ -2,8 +2,8 @@ import FoundationEssentials
 import Storage
 import Transport
 
-/// Keeps what authenticates requests, and renews it: a token file is read again every minute, a plug-in is run again when
-/// what it gave expires; both also after the server refused it.
+/// Keeps what authenticates requests, and renews it: a token file is read again every minute, a plug-in is run again
+/// when what it gave expires; both also after the server refused it.
 actor KubernetesCredentials {
     /// How long a token file's content is used without another look, as other clients do.
     private static let fileAge = Duration.seconds(60)

@@ -8,8 +8,8 @@ enum PluginProcess {
     /// Longest output in bytes.
     static let maximumOutputBytes = 1 << 20
 
-    /// - Parameter usesTerminal: hands our standard input on; otherwise there is none. Its complaints go where ours go, as a
-    ///   person may be asked there to sign in.
+    /// - Parameter usesTerminal: hands our standard input on; otherwise there is none. Its complaints go where ours
+    ///   go, as a person may be asked there to sign in.
     /// - Returns: its exit status, 128 + n after signal n, and its standard output.
     static func run(
         _ path: String, _ arguments: [String], environment: [String: String], usesTerminal: Bool, patience: Duration

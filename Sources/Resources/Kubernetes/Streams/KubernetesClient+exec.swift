@@ -7,11 +7,12 @@ extension KubernetesClient {
     /// through `head -c`.
     /// - Parameters:
     ///   - container: nil for the only one.
-    ///   - command: the program and its arguments; all together at most some 1,500 bytes, as they are part of the address.
-    ///   - stdin: its standard input; empty for none.
+    ///   - command: the program and its arguments; all together at most some 1,500 bytes, as they are part of the
+    ///     address.
+    ///   - stdin: its standard input; empty for none. Secrets go here: a command stands in the server's audit log.
     ///   - limit: most bytes of output taken, of both kinds together.
-    /// - Throws: ``KubernetesError/tooLarge(what:limit:)`` above the limit; ``KubernetesError/refused(_:)`` when the command
-    ///   cannot be started.
+    /// - Throws: ``KubernetesError/tooLarge(what:limit:)`` above the limit; ``KubernetesError/refused(_:)`` when the
+    ///   command cannot be started.
     public func exec(
         pod: String, namespace: String? = nil, container: String? = nil, command: [String], stdin: [UInt8] = [],
         limit: Int = 16 << 20
@@ -84,7 +85,8 @@ extension KubernetesClient {
             subprotocols: [ExecFrame.subprotocol], limits: limits, timeout: Self.patience, delegate: run)
     }
 
-    /// A refused handshake tells its status alone. Asked without a handshake, the server runs nothing and gives the reason.
+    /// A refused handshake tells its status alone. Asked without a handshake, the server runs nothing and gives the
+    /// reason.
     private func refusal(_ request: KubernetesRequest, _ status: Int) async -> KubernetesError {
         do {
             _ = try await bytes(request)

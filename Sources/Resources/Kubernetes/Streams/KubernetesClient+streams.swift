@@ -6,13 +6,14 @@ extension KubernetesClient {
     /// What happens to the objects of a kind from a resource version on, without a gap, over as many connections as it
     /// takes.
     ///
-    /// It has one consumer, which is never given more than it asks for, and ends when that one goes away or is cancelled.
+    /// It has one consumer, which is never given more than it asks for, and ends when that one goes away or is
+    /// cancelled.
     /// - Parameters:
     ///   - namespace: nil for all of them.
     ///   - version: of the list or object that is known already.
-    /// - Returns: a stream that ends with a ``KubernetesError``: ``KubernetesError/expired(_:)`` when the server has forgotten
-    ///   the version, so that the caller must list again; another one when the server refuses, or does not come back within
-    ///   the client's repetitions.
+    /// - Returns: a stream that ends with a ``KubernetesError``: ``KubernetesError/expired(_:)`` when the server has
+    ///   forgotten the version, so that the caller must list again; another one when the server refuses, or does not
+    ///   come back within the client's repetitions.
     public func watch(
         _ resource: KubernetesResource, namespace: String? = nil, labelSelector: String? = nil,
         fieldSelector: String? = nil, from version: String
@@ -24,10 +25,11 @@ extension KubernetesClient {
 
     /// All objects of a kind, and then every change, for ever: lists again whenever a gap may have hidden something.
     ///
-    /// It has one consumer, which is never given more than it asks for, and ends when that one goes away or is cancelled.
-    /// - Returns: a stream that begins with ``ResourceChange/synced(_:)``. It ends with a ``KubernetesError`` when there can
-    ///   be no first list (no permission, no such kind), and with ``KubernetesError/cancelled``; later failures are logged
-    ///   and waited out.
+    /// It has one consumer, which is never given more than it asks for, and ends when that one goes away or is
+    /// cancelled.
+    /// - Returns: a stream that begins with ``ResourceChange/synced(_:)``. It ends with a ``KubernetesError`` when
+    ///   there can be no first list (no permission, no such kind), and with ``KubernetesError/cancelled``; later
+    ///   failures are logged and waited out.
     public func follow(
         _ resource: KubernetesResource, namespace: String? = nil, labelSelector: String? = nil,
         fieldSelector: String? = nil

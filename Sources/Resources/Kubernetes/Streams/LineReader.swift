@@ -14,8 +14,8 @@ struct LineReader {
         self.maximumLineBytes = maximumLineBytes
     }
 
-    /// The next line without its end; nil after the last. What comes after that without an end is part of a broken line, and
-    /// dropped.
+    /// The next line without its end; nil after the last. What comes after that without an end is part of a broken
+    /// line, and dropped.
     ///
     /// - Throws: ``TransportError/tooLarge(limit:)`` for a longer line, or what broke the body.
     mutating func next(

@@ -1,7 +1,8 @@
 import Synchronization
 import Transport
 
-/// A command running in a container. It ends with the connection: keep it until ``next()`` returned nil or call ``close()``.
+/// A command running in a container. It ends with the connection: keep it until ``next()`` returned nil or call
+/// ``close()``.
 public final class PodExec: Sendable {
     /// Bytes of output held for a slow reader before the server is held back.
     private static let highWater = 512 << 10
