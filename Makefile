@@ -44,8 +44,8 @@ test-cluster: setup ## Test what deploy/ holds against a Kubernetes of its own, 
 	@scripts/test-cluster install
 	@export KUBECONFIG=$$(scripts/test-cluster up) && \
 		Tests/Scripts/crds-test.sh $$KUBECONFIG && \
-		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
-		Tests/Scripts/helm-test.sh $$KUBECONFIG
+		Tests/Scripts/helm-test.sh $$KUBECONFIG && \
+		Tests/Scripts/rbac-test.sh $$KUBECONFIG
 	@scripts/test-cluster down
 
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)

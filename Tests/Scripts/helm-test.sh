@@ -29,7 +29,7 @@ skip() {
 clean() {
     if [[ $ours == true ]]; then
         helm uninstall kars || true
-        kubectl delete --ignore-not-found --wait=false namespace kars-system agentmesh || true
+        kubectl delete --ignore-not-found --timeout=150s namespace kars-system agentmesh || true
     fi >/dev/null 2>&1
     rm -rf "$folder"
 }
@@ -64,8 +64,8 @@ if ! "$tools/bin/python" -c 'import helm_sdkpy, yaml' 2>/dev/null; then
     "$tools/bin/pip" install -q helm-sdkpy==0.1.32 pyyaml >"$folder/pip" 2>&1 ||
         skip "helm-sdkpy cannot be installed: $(tail -1 "$folder/pip")"
 fi
-if kubectl get deployment kars-controller --namespace kars-system >/dev/null 2>&1; then
-    echo "helm-test: this cluster has a kars in it already; take another" >&2
+if [[ -n $(kubectl get --ignore-not-found namespace kars-system agentmesh) ]]; then
+    echo "helm-test: this cluster has namespaces of kars in it already; take another" >&2
     exit 1
 fi
 
