@@ -16,6 +16,8 @@ final class ReconcileQueue: Sendable {
     private static let longestPause = Duration.seconds(60)
 
     private let state = Mutex(State())
+    /// How often somebody looked for a name; for a test that nobody spins.
+    let looks = Mutex(0)
 
     func add(_ name: String, after delay: Duration = .zero) {
         let time = ContinuousClock.now + delay
@@ -41,6 +43,9 @@ final class ReconcileQueue: Sendable {
         if let pause { add(name, after: pause * Double.random(in: 0.9...1.1)) } else { wake() }
     }
 
+    /// Nothing is due, now or later, and nothing is looked at.
+    var isIdle: Bool { state.withLock { $0.due.isEmpty && $0.running.isEmpty } }
+
     func close() {
         state.withLock { $0.isClosed = true }
         wake()
@@ -50,6 +55,7 @@ final class ReconcileQueue: Sendable {
     func next() async -> String? {
         while true {
             enum Step { case take(String), wait(Duration), end }
+            looks.withLock { $0 += 1 }
             let step = state.withLock { state -> Step in
                 if state.isClosed { return .end }
                 let now = ContinuousClock.now
@@ -71,7 +77,8 @@ final class ReconcileQueue: Sendable {
     /// Until something is added, at most for this long.
     private func pause(_ time: Duration) async {
         let timer = Task {
-            try? await Task.sleep(for: time)
+            // One that was cancelled wakes nobody: they would wake each other for ever.
+            guard (try? await Task.sleep(for: time)) != nil else { return }
             self.wake()
         }
         defer { timer.cancel() }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import Controller
@@ -48,5 +49,19 @@ struct ReconcileQueueTests {
         var taken: [String] = []
         for worker in workers { taken += await worker.value }
         #expect(Set(taken).count == 501)
+    }
+
+    @Test func thoseWhoWaitDoNotWakeEachOther() async {
+        let queue = ReconcileQueue()
+        let workers = (0..<4).map { _ in
+            Task { while let name = await queue.next() { queue.finish(name, hasFailed: false, again: nil) } }
+        }
+        for number in 1...10 { queue.add("s\(number)", after: .milliseconds(10 * number)) }
+        queue.add("last", after: .milliseconds(300))
+        try? await waitUntil("all are taken") { queue.isIdle }
+        queue.close()
+        for worker in workers { await worker.value }
+        // Eleven names, each of which may wake four, and their ends.
+        #expect(queue.looks.withLock { $0 } < 200)
     }
 }
