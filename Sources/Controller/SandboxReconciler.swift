@@ -210,6 +210,11 @@ struct SandboxReconciler: Sendable {
         }
     }
 
+    private static func hasEnded(_ pod: KubernetesObject) -> Bool {
+        let statuses = pod.status?["containerStatuses"]?.arrayValue ?? []
+        return !statuses.isEmpty && statuses.allSatisfy { $0[path: ["state", "terminated"]] != Optional.none }
+    }
+
     /// What keeps a pod from being ready, as the kubelet or the scheduler says.
     static func obstacle(_ pod: KubernetesObject) -> String {
         let statuses = ["initContainerStatuses", "containerStatuses"].flatMap { pod.status?[$0]?.arrayValue ?? [] }
@@ -239,12 +244,24 @@ struct SandboxReconciler: Sendable {
         if let found = try await client.get(.namespaces, namespace),
             found.labels[ClusterNames.sandboxLabel] == object.name
         {
-            if !found.isBeingDeleted {
-                try await client.delete(.namespaces, namespace, propagation: .foreground, uid: found.uid)
-            }
             try await write(
                 SandboxStatusReport(.terminating, reason: "Reconciled", message: "its namespace is being deleted"), object, nil)
-            return .seconds(1)
+            guard !found.isBeingDeleted else { return .milliseconds(500) }
+            // The pod first: a namespace whose pods still end is looked at again only after half a minute.
+            do throws(KubernetesError) {
+                try await client.delete(.deployments, object.name, namespace: namespace, propagation: .foreground)
+                let pods = try await client.list(.pods, namespace: namespace).items
+                for pod in pods where pod.isBeingDeleted && Self.hasEnded(pod) {
+                    // Nothing of it runs; the kubelet may take its time to clear away its volumes.
+                    try await client.delete(.pods, pod.name, namespace: namespace, uid: pod.uid, gracePeriodSeconds: 0)
+                }
+                if !pods.isEmpty { return .milliseconds(500) }
+            } catch {
+                // Without the role in it there is nothing of ours to wait for.
+                guard case .forbidden = error else { throw error }
+            }
+            try await client.delete(.namespaces, namespace, propagation: .foreground, uid: found.uid)
+            return .milliseconds(500)
         }
         try await peers.forget(object.name)
         try await client.patch(
