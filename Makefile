@@ -6,7 +6,7 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo test test-full test-cluster fuzz bench image docs clean
+.PHONY: help setup build release demo demo-cluster test test-full test-cluster fuzz bench image docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,10 @@ release: setup ## Build kars and kars-load, optimised and without Swift librarie
 demo: release ## Move a talking agent between two peers on this machine
 	@scripts/demo
 
+demo-cluster: release image ## Move a talking agent from this machine to a pod of a real Kubernetes and back (root; once ten minutes)
+	@scripts/test-cluster install
+	@scripts/demo-cluster
+
 test: export KARS_TEST = 1
 test: setup ## Build and run all tests
 	$(SWIFT) build --build-tests
@@ -38,15 +42,19 @@ test: setup ## Build and run all tests
 	@[ "$$(id -u)" = 0 ] || echo "Note: tests of the Docker driver were skipped; their engine needs root."
 
 test-full: export KARS_TEST_FULL = 1
-test-full: test ## Run all tests, the slow ones too
+test-full: test ## Run all tests, the slow ones and those on a Kubernetes of their own too
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-cluster; \
+		else echo "SKIPPED: the tests on a Kubernetes need root to run one."; fi
 
-test-cluster: setup ## Test what deploy/ holds against a Kubernetes of its own, which takes root and, once, ten minutes to build
+test-cluster: release image ## Test all that needs a cluster on a real Kubernetes (root; building it takes ten minutes once)
 	@scripts/test-cluster install
-	@export KUBECONFIG=$$(scripts/test-cluster up) && \
+	@status=0; export KUBECONFIG=$$(scripts/test-cluster up) && \
 		Tests/Scripts/crds-test.sh $$KUBECONFIG && \
 		Tests/Scripts/helm-test.sh $$KUBECONFIG && \
-		Tests/Scripts/rbac-test.sh $$KUBECONFIG
-	@scripts/test-cluster down
+		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
+		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \
+		scripts/demo-cluster || status=1; \
+		scripts/test-cluster down; exit $$status
 
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)

@@ -19,6 +19,7 @@ public final class ClusterController: Sendable {
     private let peers: PodPeers
     private let places: PodPlaces
     private let mirror: PairingMirror
+    private let policies: PolicyReconciler
     private let tasks = Mutex<[Task<Void, Never>]>([])
 
     public init(
@@ -31,13 +32,27 @@ public final class ClusterController: Sendable {
         peers = PodPeers(calls: calls, pairings: pairings, settings: settings)
         reconciler = SandboxReconciler(
             client: client, settings: settings, identity: identity, peers: peers, logger: logger)
+        policies = PolicyReconciler(client: client, settings: settings)
         mirror = PairingMirror(client: client, settings: settings, peers: peers, logger: logger)
         places = PodPlaces(client: client, settings: settings, peers: peers, logger: logger)
     }
 
     public func start() {
         tasks.withLock { tasks in
-            tasks.append(Task { await self.follow(.karsSandboxes, namespace: self.settings.namespace) { $0.name } })
+            // Whether a policy is used may change with a sandbox.
+            tasks.append(
+                Task {
+                    await self.follow(.karsSandboxes, namespace: self.settings.namespace) { object in
+                        for policy in Self.policies(of: object) { self.queue.add(policy) }
+                        return object.name
+                    }
+                })
+            for kind in PolicyReconciler.Kind.allCases {
+                tasks.append(
+                    Task {
+                        await self.follow(kind.resource, namespace: self.settings.namespace) { "\(kind.rawValue)/\($0.name)" }
+                    })
+            }
             tasks.append(
                 Task {
                     await self.follow(.deployments, labels: "\(ClusterNames.componentLabel)=sandbox") {
@@ -82,7 +97,7 @@ public final class ClusterController: Sendable {
     private func work() async {
         while let name = await queue.next() {
             do {
-                queue.finish(name, hasFailed: false, again: try await reconciler.reconcile(name))
+                queue.finish(name, hasFailed: false, again: try await look(at: name))
             } catch let error as KubernetesError where Self.isRace(error) {
                 // Somebody else wrote in between: look again.
                 queue.finish(name, hasFailed: false, again: .milliseconds(100))
@@ -93,6 +108,25 @@ public final class ClusterController: Sendable {
                 queue.finish(name, hasFailed: true, again: nil)
             }
         }
+    }
+
+    /// - Parameter name: of a sandbox, or the kind of a policy before a slash and its name.
+    private func look(at name: String) async throws -> Duration? {
+        let parts = name.split(separator: "/", maxSplits: 1).map(String.init)
+        guard parts.count == 2, let kind = PolicyReconciler.Kind(rawValue: parts[0]) else {
+            return try await reconciler.reconcile(name)
+        }
+        try await policies.reconcile(kind, parts[1])
+        return nil
+    }
+
+    private static func policies(of sandbox: KubernetesObject) -> [String] {
+        [
+            sandbox[path: ["spec", "inferenceRef", "name"]]?.stringValue.map { "\(PolicyReconciler.Kind.inference.rawValue)/\($0)" },
+            sandbox[path: ["spec", "governance", "toolPolicyRef", "name"]]?.stringValue.map {
+                "\(PolicyReconciler.Kind.tool.rawValue)/\($0)"
+            },
+        ].compactMap(\.self)
     }
 
     private static func isRace(_ error: KubernetesError) -> Bool {
@@ -123,14 +157,12 @@ extension ClusterController {
         }
     }
 
-    /// Names of the pairings that a controller makes itself are not for others.
-    public static func checkPairing(named name: String?) throws {
-        guard name?.lowercased().hasPrefix(ClusterNames.pairingPrefix) != true else {
-            throw OperationFailure(
-                .invalid, "pairings called \(ClusterNames.pairingPrefix)… are those with the nodes of pods",
-                hint: "choose another --name")
-        }
-    }
+    /// Whether a pairing is called as those of a controller with the nodes of its pods, which are not for others.
+    public static func isPod(pairing name: String) -> Bool { name.lowercased().hasPrefix(ClusterNames.pairingPrefix) }
+
+    public static let podPairing = OperationFailure(
+        .refused, "pairings called \(ClusterNames.pairingPrefix)… are those of this controller with the nodes of its pods",
+        hint: "'kars destroy <name>' ends a pod with its pairing")
 
     private func list() async throws -> [SandboxSummary] {
         let objects = try await client.list(.karsSandboxes, namespace: settings.namespace).items

@@ -292,17 +292,27 @@ public final class NodeService: Sendable {
         table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
         let isController = controller != nil
         table.register(GeneratePairing.self) { request, _ in
-            if isController { try ClusterController.checkPairing(named: request.pairingName) }
+            if let name = request.pairingName, isController, ClusterController.isPod(pairing: name) {
+                throw ClusterController.podPairing
+            }
             return try await pairings.generate(request)
         }
         table.register(AcceptPairing.self) { [weak self] request, _ in
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
             return try await accept(request)
         }
-        table.register(ListPairings.self) { _, _ in try await pairings.list() }
+        // A controller's pairings with its pods are its own matter: without them it would lose them.
+        let isOwn = { @Sendable (name: String) in isController && ClusterController.isPod(pairing: name) }
+        table.register(ListPairings.self) { _, _ in try await pairings.list().filter { !isOwn($0.name) } }
         table.register(InspectPairing.self) { request, _ in try await pairings.inspect(request.pairingName) }
-        table.register(RevokePairing.self) { request, _ in try await pairings.revoke(request.pairingName) }
-        table.register(RemovePairing.self) { request, _ in try await pairings.remove(request.pairingName) }
+        table.register(RevokePairing.self) { request, _ in
+            if isOwn(request.pairingName) { throw ClusterController.podPairing }
+            return try await pairings.revoke(request.pairingName)
+        }
+        table.register(RemovePairing.self) { request, _ in
+            if isOwn(request.pairingName) { throw ClusterController.podPairing }
+            return try await pairings.remove(request.pairingName)
+        }
         let (registry, identity) = (registry, identity)
         table.register(RevokeIdentity.self) { request, _ in
             let certificate: RevocationCertificate

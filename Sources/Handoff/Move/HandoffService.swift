@@ -11,7 +11,6 @@ public actor HandoffService {
     private let incoming: IncomingMoves
     private let pairings: PairingService
     private let fence: HomeFence
-    private let places: PlaceFinder
     private var outgoing: [String: OutgoingMove] = [:]
     /// Agents at home here that the registry has not confirmed since the start.
     private var unconfirmed: Set<String> = []
@@ -24,10 +23,9 @@ public actor HandoffService {
         services = MoveServices(
             identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
             journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop), direct: direct,
-            loop: loop, logger: logger)
+            places: PlaceFinder(calls: calls, pairings: pairings), loop: loop, logger: logger)
         incoming = IncomingMoves(services: services, folder: folder + "/moves")
         fence = HomeFence(services: services)
-        places = PlaceFinder(calls: calls, pairings: pairings)
         self.pairings = pairings
     }
 
@@ -175,9 +173,8 @@ public actor HandoffService {
             guard sandbox.home.key != services.identity.publicKey else { throw Self.alreadyHome(request.sandboxName) }
             return try await fetch(sandbox)
         }
-        let (asked, name) = try await taker(request.target, of: sandbox)
-        try await checkStill(request.sandboxName)
-        return try await give(sandbox, to: try await places.place(for: sandbox, at: asked, named: name), named: name)
+        let (peer, name) = try await taker(request.target, of: sandbox)
+        return try await give(sandbox, to: peer, named: name)
     }
 
     /// What a move would do.
@@ -192,7 +189,7 @@ public actor HandoffService {
         }
         let (asked, peerName) = try await taker(request.target, of: sandbox)
         try await checkStill(name)
-        let place = try await places.presentPlace(for: sandbox, at: asked)
+        let place = try await services.places.presentPlace(for: sandbox, at: asked)
         let workspace = try sandboxes.driver.folders(of: name).workspace
         let manifest = try await DiskWork.run {
             do { return try WorkspaceScanner(root: workspace).scan(mode: .live).0 } catch {

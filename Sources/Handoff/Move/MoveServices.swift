@@ -13,6 +13,7 @@ struct MoveServices: Sendable {
     let journal: MoveJournal
     let hooks: AgentHooks
     let direct: DirectPolicy
+    let places: PlaceFinder
     let loop: EventLoop
     let logger: Logger
 }

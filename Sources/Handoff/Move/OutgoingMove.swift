@@ -48,6 +48,7 @@ actor OutgoingMove {
     /// Runs the move to its end, whichever it is.
     func run() async {
         let work = Task {
+            try await findPlace()
             let sender = try await offer()
             try await sender.copyWhileServing { [self] in try await checkAborted() }
             try await freeze()
@@ -99,6 +100,17 @@ actor OutgoingMove {
     }
 
     // MARK: Copying
+
+    /// The peer that was asked may name another one, and may have to make it first.
+    private func findPlace() async throws {
+        let sandbox = try await services.sandboxes.record(name)
+        let place = try await services.places.place(for: sandbox, at: record.peer, named: record.progress.peer)
+        guard place != record.peer else { return }
+        record.peer = place
+        record.progress.peerDID = place.did.text
+        // On disk before that peer hears of the move: it may ask this one about it.
+        try await services.journal.write(record)
+    }
 
     /// - Returns: what sends the workspace.
     private func offer() async throws -> WorkspaceSender {

@@ -3,7 +3,7 @@ import MeshNode
 /// Finds the peer at which an agent will live: the one that was asked, or another that it names and vouches for.
 struct PlaceFinder: Sendable {
     /// How long a place may take to be made; an image may have to be fetched for it.
-    static let patience = Duration.seconds(150)
+    static let patience = Duration.seconds(600)
     private static let pause = Duration.milliseconds(500)
 
     let calls: MeshCalls

@@ -76,8 +76,7 @@ public struct HandoffProgress: Codable, Sendable, Equatable {
 public struct StartHandoff: PeerOperation {
     public static let name = "handoff.start"
     public static let access = OperationAccess.operatorOnly
-    /// A place may have to be made for it first.
-    public static let patience = 300
+    public static let patience = 60
 
     public var sandboxName: String
     /// `local` for this peer; `cloud`, or the name of a pairing or of its peer, for another.

@@ -8,9 +8,11 @@ extension Command {
     /// `kars mesh`
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
-        subcommands: [.meshAuth, .meshStatus, .meshList, .meshUnpair, .meshRekey, .meshReset, .meshRevoke], group: "Agent mobility",
+        subcommands: [
+            .meshAuth, .meshStatus, .meshList, .meshUnpair, .meshSecurity, .meshRekey, .meshReset, .meshRevoke,
+        ], group: "Agent mobility",
         later: [
-            "setup-trust", "security", "peer", "promote", "demote",
+            "setup-trust", "peer", "promote", "demote",
         ])
 
     private static let meshStatus = Command(
