@@ -210,6 +210,22 @@ extension Gate {
     private func pass(
         _ turnstile: Turnstile, _ agent: String, _ target: String, _ request: HTTPRequest, hops: Int
     ) async -> Passed {
+        let deadline = ContinuousClock.now + limits.absenceTime
+        while true {
+            if let passed = await passOnce(turnstile, agent, target, request, hops: hops) { return passed }
+            guard ContinuousClock.now < deadline, (try? await Task.sleep(for: Self.absencePause)) != nil else {
+                refused.add()
+                return .refused(503, "the agent does not run")
+            }
+        }
+    }
+
+    private static let absencePause = Duration.milliseconds(20)
+
+    /// - Returns: nil when the agent was not there to hear the request, so that asking again does nothing twice.
+    private func passOnce(
+        _ turnstile: Turnstile, _ agent: String, _ target: String, _ request: HTTPRequest, hops: Int
+    ) async -> Passed? {
         let passage: Turnstile.Passage
         do {
             passage = try await turnstile.enter(bytes: request.body.count)
@@ -239,6 +255,8 @@ extension Gate {
                 refused.add()
                 return .refused(503, "the agent is stopped")
             }
+        } catch TransportError.cannotConnect where passage.route.isLocal {
+            return nil
         } catch {
             logger.warn("a request was not answered", ["agent": agent, "error": "\(error)"])
             return .refused(502, "the agent did not answer")

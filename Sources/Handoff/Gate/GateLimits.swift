@@ -6,6 +6,8 @@ public struct GateLimits: Sendable {
     public var heldBytes = 64 << 20
     /// How long one request is held.
     public var holdTime = Duration.seconds(30)
+    /// How long a request waits for an agent that has just ended, until the gate holds what comes for it or it runs again.
+    public var absenceTime = Duration.seconds(5)
     /// How long a move waits for requests under way before it gives up.
     public var drainTime = Duration.seconds(20)
     /// The body of a request or answer that goes on through the mesh, in bytes. It is coded in base64 twice,

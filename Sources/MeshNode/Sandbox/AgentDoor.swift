@@ -8,6 +8,10 @@ public enum AgentRoute: Sendable, Equatable {
     case forward(PeerIdentity)
     /// Nowhere: the agent is stopped.
     case stopped
+
+    public var isLocal: Bool {
+        if case .local = self { true } else { false }
+    }
 }
 
 /// The way in to this peer's agents, as the sandboxes see it; the gate of module Handoff.

@@ -113,10 +113,30 @@ import Transport
         }
     }
 
-    @Test func anAgentThatIsGoneIsABadGateway() async throws {
+    @Test func aRequestWaitsForAnAgentThatHasJustEnded() async throws {
         try await GateWorld.run { world async throws -> Void in
+            let socket = world.stub.socket.withLock { $0 }
+            world.route(to: .local(socket: socket + "-gone"))
+            async let asked = world.send("/agents/demo/x")
+            try await Task.sleep(for: .milliseconds(100))
+            // Held when that is noticed, without a wait for the one that nobody heard.
+            let start = ContinuousClock.now
+            #expect(await world.hold())
+            #expect(ContinuousClock.now - start < .seconds(5))
+            try await waitUntil("it is held") { world.heldCount == 1 }
+            world.route(to: .local(socket: socket))
+            #expect(try await asked.status == 200)
+            #expect(world.stub.targets == ["/x"])
+        }
+    }
+
+    @Test func anAgentThatStaysAwayIsToldSo() async throws {
+        var limits = GateLimits()
+        limits.absenceTime = .milliseconds(200)
+        try await GateWorld.run(limits: limits) { world async throws -> Void in
             world.route(to: .local(socket: world.stub.socket.withLock { $0 } + "-gone"))
-            #expect(try await world.send("/agents/demo/x").status == 502)
+            let gone = try await world.send("/agents/demo/x")
+            #expect(gone.status == 503 && gone.headers["retry-after"] == "1")
             world.route(to: .stopped)
             let stopped = try await world.send("/agents/demo/x")
             #expect(stopped.status == 503 && stopped.headers["retry-after"] == "1")
