@@ -155,6 +155,21 @@ struct PodDriverTests {
         }
     }
 
+    @Test func whenThePodEndsAFrozenAgentEndsAsItStands() async throws {
+        try await PodWorld.with { world in
+            let driver = try world.driver()
+            try world.startContainer()
+            try await driver.create(world.shell("trap 'echo told > /sandbox/told' TERM; echo up > /sandbox/up; \(Self.counting)"))
+            try await driver.start("a")
+            _ = try await world.text(of: "up")
+            try await driver.freeze("a")
+            #expect(try await world.terminateContainer() == 0)
+            let workspace = try driver.folders(of: "a").workspace
+            #expect(!FileManager.default.fileExists(atPath: workspace + "/told"))
+            #expect(try await driver.waitForExit(of: "a") == nil)
+        }
+    }
+
     @Test func whoCannotShowTheLockIsNotTheAttendant() async throws {
         try await PodWorld.with { world in
             let driver = try world.driver()

@@ -210,10 +210,10 @@ final class Attendant: Sendable {
     }
 
     /// The pod ends: so does the run, by its own word, before the kubelet's patience does. A frozen one gets none, since
-    /// it must not run for another moment.
+    /// it must not run for another moment: it ends as it stands, with this process.
     private func end() {
         state.withLock { state in
-            guard let pid = state.pid else { _exit(0) }
+            guard let pid = state.pid, !state.isFrozen else { _exit(0) }
             state.isEnding = true
             kill(pid, SIGTERM)
         }
