@@ -14,6 +14,21 @@ struct PodPlaces: Sendable {
     let logger: Logger
 
     func find(_ request: FindPlace, from caller: OperationCaller) async throws -> FindPlace.Answer {
+        do { return try await look(for: request, from: caller) } catch let error as KubernetesError where Self.passes(error) {
+            logger.warn("a place waits for the API server", ["sandbox": request.spec.name, "error": "\(error)"])
+            return FindPlace.Answer(waitingFor: "the API server of \(settings.name)")
+        }
+    }
+
+    /// Whether asking again may do: each step here looks at what is there.
+    static func passes(_ error: KubernetesError) -> Bool {
+        switch error {
+        case .unreachable, .interrupted, .busy, .conflict, .alreadyExists: true
+        default: false
+        }
+    }
+
+    private func look(for request: FindPlace, from caller: OperationCaller) async throws -> FindPlace.Answer {
         guard case .peer(let peer, let pairing?) = caller else {
             throw OperationFailure(.refused, "\(FindPlace.name) is for paired peers")
         }

@@ -14,8 +14,18 @@ struct PlaceFinder: Sendable {
         for sandbox: SandboxRecord, at asked: PeerIdentity, named name: String
     ) async throws -> PeerIdentity {
         let deadline = ContinuousClock.now + Self.patience
+        var isBeingMade = false
         while true {
-            let answer = try await ask(FindPlace(spec: sandbox.spec, lineage: sandbox.lineage), asked)
+            let answer: FindPlace.Answer
+            do {
+                answer = try await ask(FindPlace(spec: sandbox.spec, lineage: sandbox.lineage), asked)
+            } catch let failure as OperationFailure
+            where isBeingMade && [.timedOut, .unavailable].contains(failure.code) && ContinuousClock.now < deadline {
+                // It restarts, and makes the place from what it wrote down.
+                try await Task.sleep(for: Self.pause)
+                continue
+            }
+            isBeingMade = true
             if let key = answer.peer {
                 guard key != asked.key else { return asked }
                 let peer = PeerIdentity(key: key)

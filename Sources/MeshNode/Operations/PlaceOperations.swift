@@ -7,6 +7,8 @@ import Sandboxes
 public struct FindPlace: PeerOperation {
     public static let name = "place.find"
     public static let access = OperationAccess.capability(.handoff)
+    /// Longer than the place of a controller that was killed takes to pass on to the next one.
+    public static let patience = 60
 
     public var spec: SandboxSpec
     public var lineage: DID
