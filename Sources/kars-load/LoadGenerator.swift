@@ -1,8 +1,11 @@
+import FoundationEssentials
 import Glibc
 import Transport
 
 /// An open-loop client of one agent.
 actor LoadGenerator {
+    private static let repeatPause = Duration.milliseconds(100)
+
     private let plan: LoadPlan
     private let call: ChatCall
     private let clock = ContinuousClock()
@@ -68,15 +71,32 @@ actor LoadGenerator {
     ) async -> Bool {
         let message = conversation.nextMessage()
         let id = record.send()
-        switch await call.say(message, in: conversation.name, requestID: "\(run)-\(id)") {
-        case .success(let answer):
-            record.answered(due: due, at: clock.now, forgot: conversation.hear(answer, to: message))
-            return true
-        case .failure(let failure):
-            record.failed(failure.reason)
-            conversation.loseTrack()
-            return false
+        let deadline = clock.now + plan.repetition
+        while true {
+            switch await call.say(message, in: conversation.name, requestID: "\(run)-\(id)") {
+            case .success(let answer):
+                let forgot = conversation.hear(answer, to: message)
+                if let forgot { tell("lost memory", forgot) }
+                record.answered(due: due, at: clock.now, forgot: forgot)
+                return true
+            case .failure(let failure) where clock.now < deadline:
+                tell("again", failure.reason)
+                record.repeated(failure.reason)
+                try? await clock.sleep(for: Self.repeatPause)
+            case .failure(let failure):
+                tell("failed", failure.reason)
+                record.failed(failure.reason)
+                conversation.loseTrack()
+                return false
+            }
         }
+    }
+
+    /// Whoever kills things while this runs can tell which of them caused what.
+    private func tell(_ what: String, _ reason: String) {
+        guard plan.repetition > .zero else { return }
+        let line = Array("\(Int(Date().timeIntervalSince1970 * 1_000)) \(what): \(reason)\n".utf8)
+        _ = write(STDERR_FILENO, line, line.count)
     }
 }
 

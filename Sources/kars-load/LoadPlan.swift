@@ -16,6 +16,8 @@ struct LoadPlan: Sendable {
     /// Turns in conversation `main` before the load.
     var warmTurns: Int
     var timeout: Duration
+    /// How long a request that failed is made again.
+    var repetition: Duration
     var tls: ClientTLS
 
     /// How many requests the load makes.

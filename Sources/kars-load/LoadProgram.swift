@@ -16,7 +16,9 @@ enum LoadProgram {
         discussion: """
             Requests leave by the clock, not by answers: a slow answer does not lower the rate, and its \
             latency counts from the moment the request was due. Each client holds one conversation, and \
-            every answer must say what that client said before. Nothing is tried twice.
+            every answer must say what that client said before. Nothing is tried twice, \
+            unless --repeat asks for it: then a request that failed is made again with its request_id, which \
+            an agent answers once, and each failure is told on standard error with its time.
 
             The exit code is 0 only when every request was answered and no memory was lost.
             """,
@@ -43,6 +45,10 @@ enum LoadProgram {
                 "timeout", "time", kind: .duration, help: "How long an answer may take",
                 defaultValue: "30s"),
             .value(
+                "repeat", "time", kind: .duration,
+                help: "How long to make a request again that failed, as its client would where things are killed",
+                defaultValue: "0s"),
+            .value(
                 "ca", "file", kind: .file, help: "PEM file of the authorities to trust",
                 defaultNote: "the system's"),
             .value(
@@ -63,7 +69,8 @@ enum LoadProgram {
 
     private static func plan(_ invocation: Invocation) throws -> LoadPlan {
         guard let text = invocation.value("url"), let duration = try invocation.duration("duration"),
-            let timeout = try invocation.duration("timeout"), let rate = try invocation.integer("rate"),
+            let timeout = try invocation.duration("timeout"), let repetition = try invocation.duration("repeat"),
+            let rate = try invocation.integer("rate"),
             let clients = try invocation.integer("clients"),
             let warmTurns = try invocation.integer("warm-turns")
         else { preconditionFailure("required options and those with defaults have values") }
@@ -76,7 +83,7 @@ enum LoadProgram {
         return LoadPlan(
             url: url.appending(path: "/v1/chat"), token: try invocation.value("token-file").map(token),
             rate: rate, duration: duration, clients: clients, warmTurns: warmTurns, timeout: timeout,
-            tls: ClientTLS(caFile: invocation.value("ca")))
+            repetition: repetition, tls: ClientTLS(caFile: invocation.value("ca")))
     }
 
     private static func token(_ path: String) throws(UsageError) -> String {

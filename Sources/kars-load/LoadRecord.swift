@@ -8,6 +8,7 @@ struct LoadRecord {
     /// Of the load alone, not of what comes before and after it.
     private var latencies: [Duration] = []
     private var failures: [String: Int] = [:]
+    private var repeats: [String: Int] = [:]
     private var lostMemory = 0
     private var lostExamples: [String] = []
     private var start: ContinuousClock.Instant?
@@ -47,9 +48,14 @@ struct LoadRecord {
         if lostExamples.count < Self.mostReasons { lostExamples.append(forgot) }
     }
 
-    mutating func failed(_ reason: String) {
-        let isKept = failures[reason] != nil || failures.count < Self.mostReasons
-        failures[isKept ? reason : "other reasons", default: 0] += 1
+    mutating func failed(_ reason: String) { Self.count(reason, in: &failures) }
+
+    /// Notes a request that failed and is made again.
+    mutating func repeated(_ reason: String) { Self.count(reason, in: &repeats) }
+
+    private static func count(_ reason: String, in reasons: inout [String: Int]) {
+        let isKept = reasons[reason] != nil || reasons.count < mostReasons
+        reasons[isKept ? reason : "other reasons", default: 0] += 1
     }
 
     func report(conversations: Int) -> LoadReport {
@@ -58,6 +64,7 @@ struct LoadRecord {
         let duration = start.flatMap { start in end.map { $0 - start } } ?? .zero
         return LoadReport(
             sent: sent, answered: answers, failed: failures.values.reduce(0, +), failures: failures,
+            repeated: repeats.values.reduce(0, +), repeats: repeats,
             lostMemory: lostMemory, lostMemoryExamples: lostExamples, conversations: conversations,
             latencyP50Milliseconds: milliseconds(0.5), latencyP99Milliseconds: milliseconds(0.99),
             latencyMaxMilliseconds: milliseconds(1), longestGapMilliseconds: longestGap.milliseconds,

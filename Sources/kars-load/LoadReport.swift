@@ -7,6 +7,9 @@ struct LoadReport: Encodable, Sendable {
     let failed: Int
     /// How often each reason occurred.
     let failures: [String: Int]
+    /// Failures of requests that were made again, and how often each reason occurred.
+    let repeated: Int
+    let repeats: [String: Int]
     /// Answers that did not know what was said before.
     let lostMemory: Int
     let lostMemoryExamples: [String]
@@ -33,6 +36,10 @@ struct LoadReport: Encodable, Sendable {
             "failed        \(failed)",
         ]
         for (reason, count) in failures.sorted(by: { $0.value > $1.value }) {
+            lines.append("              \(count) × \(reason)")
+        }
+        if repeated > 0 { lines.append("repeated      \(repeated)") }
+        for (reason, count) in repeats.sorted(by: { $0.value > $1.value }) {
             lines.append("              \(count) × \(reason)")
         }
         lines.append("lost memory   \(lostMemory)")
