@@ -31,8 +31,17 @@ extension SandboxService {
         runs[name, default: AgentRuns()].startedAt = .now
         Task { [weak self] in
             let status = await end.value
-            guard var pause = await self?.pauseAfterEnd(of: name) else { return }
-            var hasTried = false
+            await self?.startLater(name, after: status)
+        }
+    }
+
+    /// Tries to start an agent until it answers or is no longer this peer's to run.
+    ///
+    /// - Parameter hasTried: whether one that is alive is to be opened once it answers.
+    func startLater(_ name: String, after status: Int32? = nil, hasTried: Bool = false) {
+        guard var pause = pauseAfterEnd(of: name) else { return }
+        Task { [weak self] in
+            var hasTried = hasTried
             while true {
                 try? await Task.sleep(for: pause)
                 guard let self else { return }

@@ -77,6 +77,8 @@ public actor SandboxService {
             } catch {
                 logger.error("an agent could not be taken up", ["sandbox": record.name, "error": "\(error)"])
                 door.open(record.name, token: try await token(of: record.name), route: .stopped)
+                // Its container may come late, of a pod whose node was there first.
+                if record.home.key == identity.publicKey { startLater(record.name, hasTried: true) }
             }
         }
     }
