@@ -6,7 +6,7 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo demo-cluster test test-full test-cluster fuzz bench image docs clean
+.PHONY: help setup build release demo demo-cluster test test-full test-cluster test-cluster-moves fuzz bench image docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-cluster: release image ## Test all that needs a cluster on a real Kubernete
 		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \
 		scripts/demo-cluster || status=1; \
 		scripts/test-cluster down; exit $$status
+
+test-cluster-moves: image ## Move an agent to a cluster and back while its parts are killed; after 'scripts/test-cluster install'
+	@Tests/Scripts/cluster-moves-test.sh
 
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)

@@ -47,7 +47,7 @@ done
 # Short, because a Unix socket's path holds 107 bytes.
 folder=$(mktemp -d /tmp/kars-moves-XXXXXX)
 unset KARS_HOME KARS_NODE_SOCKET KARS_NODE_DRIVER
-pids=()
+pids=() relay='' registry=''
 # shellcheck source=scripts/demo-parts
 . "$root/scripts/demo-parts"
 cluster=$(cluster_folder)

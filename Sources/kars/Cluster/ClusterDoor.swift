@@ -15,6 +15,8 @@ enum ClusterDoor {
     static let option = Option.value(
         "context", "name", help: "Ask the controller of this context's cluster, not the node of this machine")
 
+    static let kubeconfig = EnvironmentVariable("KUBECONFIG", help: "Files with contexts instead of ~/.kube/config")
+
     /// The context that was asked for; nil where the node of this machine is meant.
     static func context(_ invocation: Invocation) -> String? {
         invocation.hasOption("context") ? invocation.value("context") : nil

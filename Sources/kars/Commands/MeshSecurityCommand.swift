@@ -24,7 +24,7 @@ extension Command {
         Command(
             name,
             summary: requires ? "Let in only whom the registry knows" : "Let in anybody who proves a key, after a question",
-            options: requires ? [context] : [context, Confirmation.option], environment: ["KUBECONFIG"]
+            options: requires ? [context] : [context, Confirmation.option], environment: [ClusterDoor.kubeconfig]
         ) { invocation in
             try await withRelay(invocation) { relay in
                 guard try await relay.requiresRegistration() != requires else {
@@ -41,7 +41,7 @@ extension Command {
     }
 
     private static let meshSecurityStatus = Command(
-        "status", summary: "Say whom the relay lets in", options: [context, OutputFormat.option], environment: ["KUBECONFIG"]
+        "status", summary: "Say whom the relay lets in", options: [context, OutputFormat.option], environment: [ClusterDoor.kubeconfig]
     ) { invocation in
         struct Answer: Encodable {
             let mode: String
