@@ -359,7 +359,7 @@ for round in $(seq "$rounds"); do
     await 60 "one copy" one_copy_runs pod
     move local local "$third" 2500
     check_load
-    await 120 "one state" same_state
+    await 60 "one state" same_state
 done
 
 nothing_is_left() { [[ -z $(ls "$folder/local/node/moves") ]]; }

@@ -40,11 +40,13 @@ enum ServiceRunner {
     ) async throws {
         // Before the first event loop, whose tables are as long as the limit.
         DescriptorLimit.raise()
-        let signals = StopSignals(), hangups = ReloadSignals()
+        // A start can take long, as that of a controller that waits for another one to leave.
+        let signals = StopSignals(isStarting: true), hangups = ReloadSignals()
         let metrics = Metrics()
         let logger = ServiceOptions.logger(role, invocation)
         let running = try await start(
             Surroundings(logger: logger, metrics: metrics, health: Health(metrics: metrics)))
+        signals.hasStarted()
         do {
             try Console.line("listening \(running.address)")
         } catch {

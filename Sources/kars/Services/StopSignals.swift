@@ -2,18 +2,23 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// SIGTERM and SIGINT as something to wait for: the first asks to drain, the second ends at once.
+/// SIGTERM and SIGINT as something to wait for: the first asks to drain, the second ends at once. While a service starts
+/// there is nothing to drain, and the first ends it.
 final class StopSignals: Sendable {
     private struct State {
+        var isStarting: Bool
         var isAsked = false
         var waiting: CheckedContinuation<Void, Never>?
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     private let sources = Mutex<[any DispatchSourceSignal]>([])
 
     /// Takes the signals over from now on.
-    init() {
+    ///
+    /// - Parameter isStarting: something starts, until ``hasStarted()``; it can be cut off anywhere, as by a crash.
+    init(isStarting: Bool = false) {
+        state = Mutex(State(isStarting: isStarting))
         let queue = DispatchQueue(label: "kars.signals")
         sources.withLock { sources in
             for number in [SIGTERM, SIGINT] {
@@ -24,6 +29,8 @@ final class StopSignals: Sendable {
             }
         }
     }
+
+    func hasStarted() { state.withLock { $0.isStarting = false } }
 
     /// Returns after the first signal; at once when it came already.
     func wait() async {
@@ -38,6 +45,7 @@ final class StopSignals: Sendable {
 
     private func receive() {
         let (isSecond, waiting) = state.withLock { state in
+            if state.isStarting { _exit(0) }
             defer {
                 state.isAsked = true
                 state.waiting = nil
