@@ -44,7 +44,13 @@ final class TakerWorld {
         services = MoveServices(
             identity: identity, calls: calls, registry: registry, sandboxes: sandboxes, gate: gate,
             journal: MoveJournal(store: store), hooks: AgentHooks(loop: loop),
-            direct: DirectPolicy(isNear: true, tls: ClientTLS()), loop: loop, logger: .silent)
+            direct: DirectPolicy(isNear: true, tls: ClientTLS()),
+            places: PlaceFinder(
+                calls: calls,
+                pairings: PairingService(
+                    store: store, identity: identity, peerName: "taker", relayURL: "ws://127.0.0.1:1/ws",
+                    registryURL: "http://127.0.0.1:1", logger: .silent)),
+            loop: loop, logger: .silent)
         incoming = IncomingMoves(services: services, folder: folder.file("moves"))
     }
 
