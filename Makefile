@@ -53,6 +53,7 @@ test-cluster: release image ## Test all that needs a cluster on a real Kubernete
 		Tests/Scripts/helm-test.sh $$KUBECONFIG && \
 		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
 		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \
+		Tests/Scripts/controller-test.sh && \
 		scripts/demo-cluster || status=1; \
 		scripts/test-cluster down; exit $$status
 
