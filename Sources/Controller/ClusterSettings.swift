@@ -82,10 +82,13 @@ enum ClusterNames {
     static let pairingPrefix = "pod-"
     static func pairing(of sandbox: String) -> String { pairingPrefix + sandbox }
 
+    /// Whose namespaces are others': `kars-system` and `kars-sre`.
+    private static let reserved: Set<String> = ["system", "sre"]
+
     /// Whether a namespace and a host can be called so: a DNS label that leaves room for the prefix.
     static func isSandbox(_ name: String) -> Bool {
         let edge: (UInt8) -> Bool = { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }
-        return (1...58).contains(name.utf8.count) && edge(name.utf8.first!) && edge(name.utf8.last!)
+        return !reserved.contains(name) && (1...58).contains(name.utf8.count) && edge(name.utf8.first!) && edge(name.utf8.last!)
             && name.utf8.allSatisfy { edge($0) || $0 == UInt8(ascii: "-") }
     }
 

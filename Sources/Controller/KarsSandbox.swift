@@ -37,7 +37,7 @@ struct KarsSandbox: Sendable, Equatable {
         uid = object.uid ?? ""
         generation = object.generation ?? 0
         guard ClusterNames.isSandbox(name) else {
-            throw Invalid(reason: "a sandbox in a cluster is named by 1 to 58 of a-z 0-9 -, with a letter or digit at both ends")
+            throw Invalid(reason: "a sandbox in a cluster is named by 1 to 58 of a-z 0-9 -, with a letter or digit at both ends, and not system or sre")
         }
         let spec = object.spec ?? [:]
         let kind = spec[path: ["runtime", "kind"]]?.stringValue ?? ""

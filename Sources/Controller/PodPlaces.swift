@@ -36,7 +36,7 @@ struct PodPlaces: Sendable {
         do { try request.spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
         guard ClusterNames.isSandbox(name) else {
             throw OperationFailure(
-                .invalid, "a sandbox in a cluster is named by 1 to 58 of a-z 0-9 -, with a letter or digit at both ends")
+                .invalid, "a sandbox in a cluster is named by 1 to 58 of a-z 0-9 -, with a letter or digit at both ends, and not system or sre")
         }
         guard let object = try await client.get(.karsSandboxes, name, namespace: settings.namespace) else {
             if !request.isRehearsal { try await make(request.spec, for: peer) }

@@ -46,7 +46,10 @@ struct SandboxReconciler: Sendable {
                 SandboxStatusReport(.degraded, reason: missing.reason, message: missing.message), object, sandbox)
             return Self.later
         }
-        try await make(sandbox)
+        do { try await make(sandbox) } catch let error where Self.isLasting(error) {
+            try await write(SandboxStatusReport(.degraded, reason: "Failed", message: "\(error)"), object, sandbox)
+            throw error
+        }
         var report = try await look(at: sandbox, object)
         report?.note(suspended: sandbox.isSuspended)
         guard let report else { return nil }
@@ -74,6 +77,15 @@ struct SandboxReconciler: Sendable {
             }
         }
         return nil
+    }
+
+    /// Whether it takes somebody to change something until it works.
+    private static func isLasting(_ error: any Error) -> Bool {
+        switch error {
+        case let failure as OperationFailure: failure.code != .unavailable && failure.code != .timedOut
+        case KubernetesError.forbidden, KubernetesError.invalid: true
+        default: false
+        }
     }
 
     // MARK: Making

@@ -110,7 +110,8 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
             }
     }
 
-    static func isVariable(_ name: String) -> Bool {
+    /// Whether a variable, or the file of a credential, can be called so.
+    public static func isVariable(_ name: String) -> Bool {
         guard let first = name.utf8.first, !(0x30...0x39).contains(first) else { return false }
         return name.utf8.allSatisfy {
             (0x41...0x5A).contains($0) || (0x61...0x7A).contains($0) || (0x30...0x39).contains($0)

@@ -114,6 +114,37 @@ struct HandoffTests {
         await mesh.stop()
     }
 
+    /// Credentials of an agent as they lie in memory on this machine.
+    private func inMemory(_ value: String) -> Int {
+        let folder = "/dev/shm"
+        let names = (try? FileManager.default.subpathsOfDirectory(atPath: folder)) ?? []
+        return names.count { $0.hasSuffix("/a/MOVING_KEY") && (try? String(contentsOfFile: "\(folder)/\($0)", encoding: .utf8)) == value }
+    }
+
+    @Test func credentialsGoAlongAndAreAtOnePeerAlone() async throws {
+        let mesh = try await MeshFixture()
+        let (local, cloud) = try await mesh.pairedPeers()
+        let value = "sesame-\(UInt64.random(in: 0 ... .max))"
+        _ = try await local.client.call(
+            CreateSandbox(sandboxName: "a", credentials: ["MOVING_KEY": WireBytes(Array(value.utf8))]))
+        #expect(inMemory(value) == 1)
+        for (from, to, target) in [(local, cloud, "cloud"), (cloud, local, "local")] {
+            #expect(try await local.handoff("a", to: target).phase == .complete)
+            #expect(try await to.client.call(SandboxStatus(sandboxName: "a")).credentials == ["MOVING_KEY"])
+            try await waitUntil("the giver has forgotten them") {
+                try await from.client.call(SandboxStatus(sandboxName: "a")).credentials?.isEmpty ?? true
+            }
+            #expect(inMemory(value) == 1)
+        }
+        // What was taken away where it lives does not come back.
+        _ = try await local.client.call(
+            UpdateCredentials(sandboxName: "a", credentials: ["MOVING_KEY": WireBytes(Array("other".utf8))], restart: false))
+        #expect(try await local.handoff("a", to: "cloud").phase == .complete)
+        #expect(inMemory(value) == 0 && inMemory("other") == 1)
+        for peer in [local, cloud] { await peer.stop() }
+        await mesh.stop()
+    }
+
     @Test func aPeerWhosePairingDoesNotGrantHandoffRefusesTheAgent() async throws {
         let mesh = try await MeshFixture()
         let (local, cloud) = try await mesh.pairedPeers(capabilities: [.offload])

@@ -41,6 +41,7 @@ public actor HandoffService {
         table.register(SendManifest.self) { try await incoming.take($0, from: $1) }
         table.register(ListMissing.self) { try await incoming.missing($0, from: $1) }
         table.register(SendChunks.self) { try await incoming.take($0, from: $1) }
+        table.register(SendCredentials.self) { try await incoming.take($0, from: $1) }
         table.register(BuildTree.self) { try await incoming.build($0, from: $1) }
         table.register(CommitMove.self) { try await incoming.commit($0, from: $1) }
         table.register(CancelMove.self) { try await incoming.cancel($0, from: $1) }

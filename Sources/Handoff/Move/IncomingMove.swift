@@ -166,6 +166,14 @@ actor IncomingMove {
         try await step(alone: false) { try await keep(chunks.chunks) }
     }
 
+    /// Kept under the move's name, sealed: a dormant copy's own stay as they are until the agent is here.
+    func take(_ credentials: SendCredentials) async throws {
+        try await step(alone: true) {
+            try SandboxService.check(credentials: credentials.credentials)
+            try await services.journal.keepCredentials(credentials.credentials, of: record.id)
+        }
+    }
+
     private func keep(_ chunks: [WireBytes]) async throws {
         let (store, folder) = (self.store, self.folder)
         let bytes = try await DiskWork.run {

@@ -216,6 +216,11 @@ actor IncomingMoves {
         return Done()
     }
 
+    func take(_ credentials: SendCredentials, from caller: OperationCaller) async throws -> Done {
+        try await reporting { try await move(credentials.id, caller).take(credentials) }
+        return Done()
+    }
+
     func build(_ request: BuildTree, from caller: OperationCaller) async throws -> BuildTree.Answer {
         guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
         // Asked again because this peer restarted between its promise and the answer.
@@ -324,6 +329,7 @@ actor IncomingMoves {
     private func forgetSecrets(of id: String) async throws {
         try await services.journal.forgetToken(of: id)
         try await services.journal.forgetKey(of: id)
+        try await services.journal.forgetCredentials(of: id)
     }
 
     /// The giver says that the commit is written; the registry has the last word.
@@ -400,6 +406,10 @@ actor IncomingMoves {
         // From here clients can know the token: what they ask before the agent is there waits. After a crash they
         // wait already.
         if services.gate.route(of: name) == nil { await holdGate(of: name, token: token) }
+        // Before the agent runs, which reads them; what is as it was costs no commit.
+        if let moved = try await services.journal.credentials(of: record.id), moved != (try await sandboxes.credentials(of: name)) {
+            try await sandboxes.keepCredentials(of: name, moved)
+        }
         times.done("install")
         // Beside each other: an agent that runs is asked nothing before its record and its secrets are stored, and a
         // crash in between finds it, ends it and starts it again.

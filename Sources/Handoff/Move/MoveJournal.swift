@@ -21,6 +21,8 @@ struct MoveRecord: Codable, Sendable {
     var newAgent: DID?
     /// The giver's certificate for the commit; kept so that a commit can be repeated to the byte.
     var succession: SuccessionCertificate?
+    /// The taker has the agent's credentials, so that the giver can forget them.
+    var hasSentCredentials: Bool?
     /// What the taker makes of its proven copy: set when it promised to keep it.
     var prepared: SandboxRecord?
 
@@ -102,6 +104,7 @@ struct MoveJournal: Sendable {
 extension MoveJournal {
     private static let keyPrefix = "move-key:"
     private static let tokenPrefix = "move-token:"
+    private static let credentialsPrefix = "move-credentials:"
 
     func keepKey(_ agent: Identity, of id: String) async throws {
         try await store.putSecret(agent.seed, name: Self.keyPrefix + id)
@@ -118,6 +121,21 @@ extension MoveJournal {
     func token(of id: String) async throws -> String? {
         try await store.secret(Self.tokenPrefix + id).map { $0.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
     }
+
+    func keepCredentials(_ credentials: [String: WireBytes], of id: String) async throws {
+        try await store.putSecret(SecretBytes(copying: PeerJSON.encode(credentials)), name: Self.credentialsPrefix + id)
+    }
+
+    /// Nil where the giver sent none, being of a version that does not.
+    func credentials(of id: String) async throws -> [String: WireBytes]? {
+        guard let bytes = try await store.secret(Self.credentialsPrefix + id) else { return nil }
+        guard let stored = PeerJSON.decode([String: WireBytes].self, from: bytes.withUnsafeBytes { Array($0) }) else {
+            throw OperationFailure(.failed, "the credentials of a move cannot be read")
+        }
+        return stored
+    }
+
+    func forgetCredentials(of id: String) async throws { try await store.removeSecret(Self.credentialsPrefix + id) }
 
     func forgetKey(of id: String) async throws { try await store.removeSecret(Self.keyPrefix + id) }
     func forgetToken(of id: String) async throws { try await store.removeSecret(Self.tokenPrefix + id) }

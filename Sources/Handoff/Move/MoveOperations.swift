@@ -91,6 +91,19 @@ struct SendChunks: PeerOperation {
     typealias Answer = Done
 }
 
+/// What the agent knows that its peer keeps for it. It goes inside the session of the two peers, before the freeze: while an
+/// agent moves nobody changes it.
+struct SendCredentials: PeerOperation {
+    static let name = "move.credentials"
+    static let access = OperationAccess.paired
+
+    let id: String
+    /// All of them, by name.
+    let credentials: [String: WireBytes]
+
+    typealias Answer = Done
+}
+
 /// Builds the tree of the newest manifest and proves its root.
 struct BuildTree: PeerOperation {
     static let name = "move.build"

@@ -139,6 +139,7 @@ actor OutgoingMove {
         do { try record.succession!.verify() } catch {
             throw OperationFailure(.failed, "the taker's key does not prove itself: \(error)")
         }
+        try await sendCredentials()
         if let way = answer.direct, services.direct.isAllowed {
             await sender.use(
                 DirectSender(
@@ -146,6 +147,20 @@ actor OutgoingMove {
                     logger: services.logger))
         }
         return sender
+    }
+
+    private func sendCredentials() async throws {
+        let credentials = try await services.sandboxes.credentials(of: name)
+        do {
+            _ = try await services.calls.call(SendCredentials(id: record.id, credentials: credentials), of: record.peer)
+            // On disk with the next step.
+            record.hasSentCredentials = true
+        } catch let failure as OperationFailure where failure.isUnknownOperation {
+            // Of a version that takes none: the agent goes without, as it did.
+            if !credentials.isEmpty {
+                services.logger.warn("the taker takes no credentials", ["move": record.id, "sandbox": name])
+            }
+        }
     }
 
     /// A peer whose own record is stale must not give away, nor freeze, what lives elsewhere.
@@ -371,7 +386,10 @@ actor OutgoingMove {
             services.logger.warn("the old sandbox did not stop", ["sandbox": name, "error": "\(error)"])
         }
         // The new home made its own; the old one is good for nothing but mischief.
-        do { try await services.sandboxes.forgetKey(of: name) } catch {
+        do {
+            try await services.sandboxes.forgetKey(of: name)
+            if record.hasSentCredentials == true { try await services.sandboxes.forgetCredentials(of: name) }
+        } catch {
             services.logger.warn("the old key is still here", ["sandbox": name, "error": "\(error)"])
         }
     }

@@ -59,7 +59,7 @@ struct PlaceFinder: Sendable {
 
     private func ask(_ question: FindPlace, _ peer: PeerIdentity) async throws -> FindPlace.Answer {
         do { return try await calls.call(question, of: peer) } catch let failure as OperationFailure
-        where failure.code == .invalid && failure.message.contains("does not know the operation") {
+        where failure.isUnknownOperation {
             // Of a version without this question, which runs its agents itself.
             return FindPlace.Answer()
         }

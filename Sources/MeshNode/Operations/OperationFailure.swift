@@ -33,6 +33,15 @@ public struct OperationFailure: Error, Codable, Sendable, Equatable, CustomStrin
 
     public var description: String { message }
 
+    /// The peer is of a version that cannot do this; what it said when asked.
+    public static func unknownOperation(_ name: String) -> OperationFailure {
+        OperationFailure(.invalid, unknownOperationText + name)
+    }
+
+    public var isUnknownOperation: Bool { code == .invalid && message.hasPrefix(Self.unknownOperationText) }
+
+    private static let unknownOperationText = "this peer does not know the operation "
+
     /// Wraps any error; one that is a failure already stays as it is.
     public init(wrapping error: any Error, doing what: String) {
         if let failure = error as? OperationFailure {

@@ -79,8 +79,7 @@ public final class OperationTable: Sendable {
             // The name is the caller's: only a part of it is kept or sent back.
             let name = String(String.UnicodeScalarView(header.op.unicodeScalars.prefix(64)))
             if !caller.isHere { await audit(caller.description, name, "denied") }
-            return Self.refusal(
-                id: header.id, .init(.invalid, "this peer does not know the operation \(name)"))
+            return Self.refusal(id: header.id, .unknownOperation(name))
         }
         if let failure = Self.objection(to: caller, entry.access, header.op) {
             await audit(caller.description, header.op, "denied")

@@ -10,7 +10,7 @@ extension SandboxService {
     static func credentialsName(_ name: String) -> String { "credentials:\(name)" }
 
     /// Names and values of an agent's credentials.
-    func credentials(of name: String) async throws -> [String: WireBytes] {
+    public func credentials(of name: String) async throws -> [String: WireBytes] {
         guard let bytes = try await store.secret(Self.credentialsName(name)) else { return [:] }
         guard let stored = PeerJSON.decode([String: WireBytes].self, from: bytes.withUnsafeBytes { Array($0) }) else {
             throw OperationFailure(.failed, "the credentials of \(name) cannot be read")
@@ -18,18 +18,27 @@ extension SandboxService {
         return stored
     }
 
-    /// Stores an agent's credentials in place of those it has.
-    func keepCredentials(of name: String, _ credentials: [String: WireBytes]) async throws {
-        guard credentials.count <= Self.maximumCredentials,
-            credentials.values.allSatisfy({ (1...Self.maximumCredentialBytes).contains($0.bytes.count) })
+    /// - Throws: for what no agent can have, as another peer might send it.
+    public static func check(credentials: [String: WireBytes]) throws {
+        guard credentials.count <= maximumCredentials,
+            credentials.values.allSatisfy({ (1...maximumCredentialBytes).contains($0.bytes.count) }),
+            credentials.keys.allSatisfy({ $0.utf8.count <= 128 && SandboxSpec.isVariable($0) })
         else {
             throw OperationFailure(
-                .invalid, "an agent has at most \(Self.maximumCredentials) credentials of 1 to "
-                    + "\(Self.maximumCredentialBytes) bytes each")
+                .invalid, "an agent has at most \(maximumCredentials) credentials of 1 to "
+                    + "\(maximumCredentialBytes) bytes each, named like variables")
         }
+    }
+
+    /// Stores an agent's credentials in place of those it has.
+    public func keepCredentials(of name: String, _ credentials: [String: WireBytes]) async throws {
+        try Self.check(credentials: credentials)
         guard !credentials.isEmpty else { return try await store.removeSecret(Self.credentialsName(name)) }
         try await store.putSecret(SecretBytes(copying: PeerJSON.encode(credentials)), name: Self.credentialsName(name))
     }
+
+    /// Forgets those of an agent that lives elsewhere, where they went along.
+    public func forgetCredentials(of name: String) async throws { try await store.removeSecret(Self.credentialsName(name)) }
 
     /// Makes the files that the agent reads; before each start, because they do not survive the host's restart.
     func giveCredentials(to name: String) async throws {

@@ -26,7 +26,7 @@ extension Command {
             if isLocal { return here.filter { !away.contains($0.name) } }
             // Peers are asked only when there is something to ask.
             let all = away.isEmpty ? here : try await node.call(ListSandboxes(askPeers: true))
-            return invocation.flag("aks-only") ? all.filter { $0.driver == "kubernetes" } : all
+            return invocation.flag("aks-only") ? all.filter { $0.driver == "kubernetes" || $0.driver == "pod" } : all
         }.sorted { $0.name < $1.name }
         try OutputFormat.print(sandboxes, invocation) {
             SandboxText.table(sandboxes, style: Console.style(invocation.environment))
