@@ -247,13 +247,12 @@ state() {
         jq --raw-output '"\(.turns) \(.digest)"'
 }
 pod_address() {
-    kubectl --namespace kars-demo get pods --selector kars.azure.com/component=sandbox \
-        --output jsonpath='{.items[0].status.podIP}:18789'
+    kubectl --namespace kars-demo get endpoints demo --output jsonpath='{.subsets[0].addresses[0].ip}:{.subsets[0].ports[0].port}'
 }
 same_state() {
     local here away
-    here=$(state "$gateway") || return 1
-    away=$(state "$(pod_address)") || return 1
+    here=$(state "$gateway") && [[ -n $here ]] || { echo "no state here"; return 1; }
+    away=$(state "$(pod_address)") && [[ -n $away ]] || { echo "no state there"; return 1; }
     [[ $here == "$away" ]] || { echo "here $here, there $away"; return 1; }
     [[ ${here% *} == "$turns" ]] || { echo "the agent has ${here% *} turns, its clients $turns"; return 1; }
 }
