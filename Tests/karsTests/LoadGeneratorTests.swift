@@ -10,6 +10,7 @@ struct LoadGeneratorTests {
         let answered: Int
         let failed: Int
         let failures: [String: Int]
+        let repeats: [String: Int]
         let lostMemory: Int
         let longestGapMilliseconds: Double
     }
@@ -52,6 +53,26 @@ struct LoadGeneratorTests {
         #expect(report.failures == ["status 503 frozen": 1])
         // The second turn is wrong and the last one; after the refusal nobody knows what to expect.
         #expect(report.lostMemory == 2)
+        await server.close()
+        loop.shutdown()
+    }
+
+    @Test func whatFailedIsAskedAgainWithItsIDWhenThatIsWanted() async throws {
+        struct Asked: Decodable { let request_id: String }
+        let ids = Mutex<[String]>([])
+        let loop = try EventLoop(name: "busy")
+        let server = try await Server(loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0), http: { request in
+            let id = (try? JSONDecoder().decode(Asked.self, from: Data(request.body)))?.request_id ?? ""
+            let count = ids.withLock { $0.append(id); return $0.count }
+            guard count > 2 else { return .text("", status: 502) }
+            return .text(#"{"turn":1,"reply":"","remembered":{"previous":null,"turns":1}}"#)
+        })
+        let (status, report) = try await load(
+            ["--url", "http://\(server.endpoint)", "--rate", "1", "--duration", "1s", "--repeat", "20s"])
+        #expect(status == 0)
+        #expect(report.sent == 1 && report.answered == 1 && report.failed == 0)
+        #expect(report.repeats == ["status 502": 2])
+        #expect(ids.withLock { $0.count == 3 && Set($0).count == 1 && !$0[0].isEmpty })
         await server.close()
         loop.shutdown()
     }
