@@ -141,6 +141,7 @@ restart_kubelet() {
     kill -9 "$pid"
     # In the mount table that it had.
     setsid nsenter --mount --target "$(cat "$cluster/dockerd.pid")" "${words[@]}" >>"$cluster/log/kubelet" 2>&1 </dev/null &
+    disown
     echo $! >"$cluster/kubelet.pid"
 }
 
