@@ -225,6 +225,8 @@ struct SandboxObjects {
             ["name": "state", "mountPath": "/sandbox", "subPath": .string("node/sandboxes/\(sandbox.name)/workspace")],
             ["name": "run", "mountPath": "/run/kars", "subPath": "agent"],
             ["name": "link", "mountPath": "/run/kars-link", "readOnly": true],
+            // By its lock the agent of a pod that is ending keeps the next one from starting.
+            ["name": "state", "mountPath": "/run/kars-hold", "subPath": "hold", "readOnly": true],
             ["name": "secrets", "mountPath": "/run/secrets", "subPath": "agent", "readOnly": true],
             ["name": "runtime", "mountPath": "/opt/kars", "readOnly": true],
             ["name": "agent-tmp", "mountPath": "/tmp"],

@@ -170,6 +170,39 @@ struct PodDriverTests {
         }
     }
 
+    @Test func whileThePodBeforeEndsNoAgentStarts() async throws {
+        try await PodWorld.with { world in
+            let driver = try world.driver()
+            let before = open(world.folder.file("hold"), O_RDONLY | O_DIRECTORY)
+            defer { close(before) }
+            #expect(flock(before, LOCK_EX) == 0)
+            try world.startContainer()
+            try await driver.create(world.shell("echo up > /sandbox/up; while :; do sleep 0.05; done"))
+            async let started: Void = driver.start("a")
+            try await Task.sleep(for: .milliseconds(500))
+            let path = try driver.folders(of: "a").workspace + "/up"
+            #expect(!FileManager.default.fileExists(atPath: path))
+            flock(before, LOCK_UN)
+            try await started
+            _ = try await world.text(of: "up")
+            // Held by the attendant, as long as it lives.
+            #expect(flock(before, LOCK_EX | LOCK_NB) != 0)
+            await world.endContainer()
+            try await waitUntil("it is free") { flock(before, LOCK_EX | LOCK_NB) == 0 }
+        }
+    }
+
+    @Test func whenThePodEndsBeforeItsTurnTheContainerEnds() async throws {
+        try await PodWorld.with { world in
+            let before = open(world.folder.file("hold"), O_RDONLY | O_DIRECTORY)
+            defer { close(before) }
+            #expect(flock(before, LOCK_EX) == 0)
+            try world.startContainer()
+            try await waitUntil("it waits") { world.hasFirstProcess }
+            #expect(try await world.terminateContainer() == 0)
+        }
+    }
+
     @Test func whoCannotShowTheLockIsNotTheAttendant() async throws {
         try await PodWorld.with { world in
             let driver = try world.driver()

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Observability
 import TestSupport
 import Transport
@@ -15,7 +16,7 @@ final class PodWorld {
 
     init(_ loop: EventLoop) throws {
         self.loop = loop
-        for name in ["sandboxes/a/workspace", "sandboxes/a/run", "link", "credentials"] {
+        for name in ["sandboxes/a/workspace", "sandboxes/a/run", "link", "credentials", "hold"] {
             try FileManager.default.createDirectory(atPath: folder.file(name), withIntermediateDirectories: true)
         }
         runtime = try DockerRuntime.make(root: folder.path, karsExecutable: SandboxWorld.karsExecutable)
@@ -47,6 +48,7 @@ final class PodWorld {
         arguments += ["--bind", folder.file("sandboxes/a/workspace"), SandboxLayout.home]
         arguments += ["--bind", folder.file("sandboxes/a/run"), SandboxLayout.run]
         arguments += ["--ro-bind", folder.file("link"), AttendantPlace.folder]
+        arguments += ["--ro-bind", folder.file("hold"), AttendantPlace.hold]
         arguments += ["--ro-bind", folder.file("credentials"), SandboxLayout.credentials]
         arguments += ["--"] + DockerRuntime.program + ["sandbox-init", "--attend", AttendantPlace.folder]
         container = try ChildProcess("/usr/bin/bwrap", arguments)
@@ -58,6 +60,18 @@ final class PodWorld {
         self.container = nil
         container.signal(SIGKILL)
         _ = await container.wait()
+    }
+
+    /// Whether the container's first process is kars and takes signals in its own time.
+    var hasFirstProcess: Bool {
+        guard let container,
+            let children = try? String(contentsOfFile: "/proc/\(container.pid)/task/\(container.pid)/children", encoding: .utf8),
+            let first = children.split(separator: " ").first.flatMap({ Int32($0) }),
+            let status = try? String(contentsOfFile: "/proc/\(first)/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("SigBlk:") }),
+            let blocked = UInt64(line.dropFirst("SigBlk:".count).drop { $0.isWhitespace }, radix: 16)
+        else { return false }
+        return blocked & (1 << UInt64(SIGTERM - 1)) != 0
     }
 
     func terminateContainer() async throws -> Int32 {

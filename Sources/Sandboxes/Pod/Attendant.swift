@@ -36,6 +36,7 @@ final class Attendant: Sendable {
     ///   - signals: blocked in every thread; this one waits for them.
     ///   - program: the words that run kars.
     static func run(folder: String, signals: sigset_t, program: [String]) -> Never {
+        awaitTurn(signals)
         let path = "\(folder)/\(AttendantPlace.lockName)"
         var lock: Int32 = -1
         // The node makes the file, and may come later than this container.
@@ -48,6 +49,21 @@ final class Attendant: Sendable {
         let attendant = Attendant(folder: folder, lock: lock, program: program)
         DispatchQueue(label: "kars.sandbox.attendant").async { attendant.talk() }
         attendant.reap(signals)
+    }
+
+    /// Waits for the end of a pod before this one: its place is filled at once when it is deleted, while its agent may have
+    /// its whole grace, and two must never run on one workspace. The lock is this process's until it dies.
+    private static func awaitTurn(_ signals: sigset_t) {
+        let hold = open(AttendantPlace.hold, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard hold >= 0 else { _exit(125) }
+        var waited = signals
+        while flock(hold, LOCK_EX | LOCK_NB) != 0 {
+            guard errno == EWOULDBLOCK || errno == EINTR else { _exit(125) }
+            var pause = timespec(tv_sec: 0, tv_nsec: Int(retryMicroseconds) * 1_000)
+            // Nothing runs yet that would have to be told of an end.
+            let signal = sigtimedwait(&waited, nil, &pause)
+            if signal > 0, signal != SIGCHLD { _exit(0) }
+        }
     }
 
     private init(folder: String, lock: Int32, program: [String]) {

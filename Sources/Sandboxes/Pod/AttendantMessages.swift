@@ -40,6 +40,9 @@ struct AttendantNotice: Codable, Sendable {
 enum AttendantPlace {
     /// In the agent's container.
     static let folder = "/run/kars-link"
+    /// In the agent's container: a folder of the state, which goes from one pod to the next. Whoever holds its lock may run
+    /// the agent.
+    static let hold = "/run/kars-hold"
     static let socketName = "node.sock"
     static let lockName = "attendant.lock"
     /// Longest line either side takes.

@@ -19,7 +19,8 @@ enum PodPreparation {
             for path in [sandboxFolder + "/workspace", sandboxFolder + "/run", "/mnt/run/agent", "/mnt/secrets/agent"] {
                 try make(path, 0o700, agentGroup)
             }
-            // The agent's container sees it read-only.
+            // The agent's container sees these read-only.
+            try make("/data/hold", 0o755, nodeGroup)
             try make("/mnt/link", 0o755, nodeGroup)
             try copyRuntime(to: "/mnt/runtime")
         } catch { fail("\(error)") }
