@@ -65,7 +65,8 @@ struct SandboxObjectsTests {
         let seen = Dictionary(uniqueKeysWithValues: mounts.map { ($0["mountPath"]?.stringValue ?? "", $0) })
         #expect(
             Set(seen.keys) == [
-                "/sandbox", "/run/kars", "/run/kars-link", "/run/kars-hold", "/run/secrets", "/opt/kars", "/tmp", "/etc/passwd", "/etc/group",
+                "/sandbox", "/run/kars", "/run/kars-link", "/run/kars-hold", "/run/secrets", "/opt/kars", "/tmp", "/etc/passwd",
+                "/etc/group",
             ])
         // Of the state its workspace alone: the rest is the node's home and store.
         #expect(seen["/sandbox"]?["subPath"] == "node/sandboxes/writer/workspace")
