@@ -47,7 +47,7 @@ enum LoadProgram {
             .value(
                 "repeat", "time", kind: .duration,
                 help: "How long to make a request again that failed, as its client would where things are killed",
-                defaultValue: "0s"),
+                defaultNote: "never"),
             .value(
                 "ca", "file", kind: .file, help: "PEM file of the authorities to trust",
                 defaultNote: "the system's"),
@@ -69,7 +69,7 @@ enum LoadProgram {
 
     private static func plan(_ invocation: Invocation) throws -> LoadPlan {
         guard let text = invocation.value("url"), let duration = try invocation.duration("duration"),
-            let timeout = try invocation.duration("timeout"), let repetition = try invocation.duration("repeat"),
+            let timeout = try invocation.duration("timeout"),
             let rate = try invocation.integer("rate"),
             let clients = try invocation.integer("clients"),
             let warmTurns = try invocation.integer("warm-turns")
@@ -83,7 +83,7 @@ enum LoadProgram {
         return LoadPlan(
             url: url.appending(path: "/v1/chat"), token: try invocation.value("token-file").map(token),
             rate: rate, duration: duration, clients: clients, warmTurns: warmTurns, timeout: timeout,
-            repetition: repetition, tls: ClientTLS(caFile: invocation.value("ca")))
+            repetition: try invocation.duration("repeat") ?? .zero, tls: ClientTLS(caFile: invocation.value("ca")))
     }
 
     private static func token(_ path: String) throws(UsageError) -> String {
