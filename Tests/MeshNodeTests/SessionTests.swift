@@ -261,6 +261,8 @@ import Testing
         try await MeshWorld.run { world in
             let (a, b) = (try await world.peer(), try await world.peer())
             try await a.client.send(text("1"), to: b.name)
+            // Until a message has proven the session, its other end would begin one of its own.
+            try await waitUntil("the first message") { b.messages.count == 1 }
             try await b.client.send(text("1"), to: a.name)
             // It verifies, because a KNOCK's signature covers the intent alone, but nobody has its session.
             for _ in 0..<5 {
