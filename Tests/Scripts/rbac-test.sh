@@ -75,10 +75,20 @@ for kind in "${kinds[@]}"; do
     for verb in get patch update; do asks yes "$verb" "$kind.kars.azure.com" --subresource=status -n kars-system; done
     asks yes update "$kind.kars.azure.com" --subresource=finalizers -n kars-system
 done
-for verb in create delete; do asks yes "$verb" karspairings.kars.azure.com -n kars-system; done
-for kind in karssandboxes inferencepolicies toolpolicies; do
-    for verb in create delete deletecollection; do asks no "$verb" "$kind.kars.azure.com" -n kars-system; done
+for kind in "${kinds[@]}"; do
+    for verb in create delete deletecollection; do asks no "$verb" "$kind.kars.azure.com" -n "$other"; done
+    asks no deletecollection "$kind.kars.azure.com" -n kars-system
 done
+# At home: places for agents that come, pairings as they are, and what policies are compiled into.
+for verb in create delete; do
+    asks yes "$verb" karssandboxes.kars.azure.com -n kars-system
+    asks yes "$verb" karspairings.kars.azure.com -n kars-system
+done
+asks yes create inferencepolicies.kars.azure.com -n kars-system
+asks no delete inferencepolicies.kars.azure.com -n kars-system
+for verb in create delete; do asks no "$verb" toolpolicies.kars.azure.com -n kars-system; done
+for verb in get create patch; do asks yes "$verb" configmaps -n kars-system; done
+for verb in list update delete; do asks no "$verb" configmaps -n kars-system; done
 asks no get mcpservers.kars.azure.com -n kars-system
 asks no get karsauthconfigs.kars.azure.com
 for verb in get list watch create patch delete; do asks yes "$verb" namespaces; done
