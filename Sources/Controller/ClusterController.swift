@@ -33,7 +33,7 @@ public final class ClusterController: Sendable {
         reconciler = SandboxReconciler(
             client: client, settings: settings, identity: identity, peers: peers, logger: logger)
         policies = PolicyReconciler(client: client, settings: settings)
-        mirror = PairingMirror(client: client, settings: settings, peers: peers, logger: logger)
+        mirror = PairingMirror(client: client, settings: settings, peers: peers, logger: logger) { [queue] in queue.add($0) }
         places = PodPlaces(client: client, settings: settings, peers: peers, logger: logger)
     }
 

@@ -65,6 +65,8 @@ enum ClusterNames {
     static let parentNamespaceLabel = "kars.azure.com/parent-namespace"
     static let spawnedByLabel = "kars.azure.com/spawned-by"
     static let requesterLabel = "kars.azure.com/requester"
+    /// The key of the peer that the label names by a part of its hash.
+    static let requesterAnnotation = "kars.azure.com/requester-key"
     static let modeAnnotation = "kars.azure.com/handoff-mode"
     /// Ours: the agent has come, so its absence means that it was destroyed.
     static let arrivedAnnotation = "kars.azure.com/handoff-arrived"

@@ -8,7 +8,7 @@ import Synchronization
 /// Shows the pairings of a cluster's controller as KarsPairing objects, and takes from them what ends one: a phase set to
 /// `Revoked`, or a deletion (resources §10). What counts is the controller's own store; an object grants nothing.
 ///
-/// When a pairing ends, the nodes of the pods that its peer was introduced to are told; only then its object says so.
+/// When one ends, the sandboxes of its peer are looked at, which tells the nodes of their pods.
 final class PairingMirror: Sendable {
     private static let fieldManager = "kars-controller/pairing"
     private static let interval = Duration.seconds(3)
@@ -16,11 +16,17 @@ final class PairingMirror: Sendable {
     private let client: KubernetesClient
     private let settings: ClusterSettings
     private let peers: PodPeers
+    private let lookAt: @Sendable (_ sandbox: String) -> Void
     private let logger: Logger
     /// Objects as they were last seen.
     private let seen = Mutex<[String: KubernetesObject]>([:])
 
-    init(client: KubernetesClient, settings: ClusterSettings, peers: PodPeers, logger: Logger) {
+    /// - Parameter lookAt: has a sandbox looked at soon.
+    init(
+        client: KubernetesClient, settings: ClusterSettings, peers: PodPeers, logger: Logger,
+        lookAt: @escaping @Sendable (_ sandbox: String) -> Void
+    ) {
+        self.lookAt = lookAt
         self.client = client
         self.settings = settings
         self.peers = peers
@@ -80,7 +86,7 @@ final class PairingMirror: Sendable {
         do {
             _ = try await peers.pairings.revoke(pairing.name)
             logger.info("a pairing was revoked in the cluster", ["pairing": pairing.name])
-            if let key = pairing.peerKey { try await withdraw(PeerIdentity(key: key)) }
+            try await lookAtSandboxes(of: pairing)
         } catch { logger.error("a pairing was not revoked", ["pairing": object.name, "error": "\(error)"]) }
     }
 
@@ -89,7 +95,7 @@ final class PairingMirror: Sendable {
         do {
             _ = try await peers.pairings.remove(pairing.name)
             logger.info("a pairing was deleted in the cluster", ["pairing": pairing.name])
-            if let key = pairing.peerKey { try await withdraw(PeerIdentity(key: key)) }
+            try await lookAtSandboxes(of: pairing)
         } catch { logger.error("a pairing was not ended", ["pairing": object.name, "error": "\(error)"]) }
     }
 
@@ -124,9 +130,7 @@ final class PairingMirror: Sendable {
             }
             let oldPhase = former?[path: ["status", "phase"]]?.stringValue
             guard oldPhase != pairing.phase.rawValue else { continue }
-            if pairing.phase == .revoked || pairing.phase == .expired, let key = pairing.peerKey {
-                try await withdraw(PeerIdentity(key: key))
-            }
+            if pairing.phase == .revoked || pairing.phase == .expired { try await lookAtSandboxes(of: pairing) }
             let written = try await client.patchStatus(
                 .karsPairings, pairing.name, namespace: settings.namespace, Self.status(of: pairing),
                 fieldManager: Self.fieldManager)
@@ -160,17 +164,12 @@ final class PairingMirror: Sendable {
         return status
     }
 
-    /// Tells the nodes of the pods that a peer was introduced to that it is trusted no more. One that is not there is told
-    /// by nobody, and holds what it was told only as long as its own pairing here.
-    private func withdraw(_ peer: PeerIdentity) async throws {
+    private func lookAtSandboxes(of pairing: Pairing) async throws {
+        guard let key = pairing.peerKey else { return }
         let sandboxes = try await client.list(
             .karsSandboxes, namespace: settings.namespace,
-            labelSelector: "\(ClusterNames.requesterLabel)=\(ClusterNames.label(of: peer.key))")
-        for sandbox in sandboxes.items {
-            guard let place = await peers.peer(of: sandbox.name) else { continue }
-            try await peers.calls.call(WithdrawPeer(peer: peer.key), of: place)
-            logger.info("a peer is trusted no more by a pod", ["sandbox": sandbox.name, "peer": peer.did])
-        }
+            labelSelector: "\(ClusterNames.requesterLabel)=\(ClusterNames.label(of: key))")
+        for sandbox in sandboxes.items { lookAt(sandbox.name) }
     }
 }
 

@@ -86,7 +86,8 @@ struct PodPlaces: Sendable {
                 ClusterNames.requesterLabel: label,
             ],
             annotations: [
-                ClusterNames.modeAnnotation: ClusterNames.restore, "kars.azure.com/handoff-predecessor": spec.name,
+                ClusterNames.modeAnnotation: ClusterNames.restore,
+                ClusterNames.requesterAnnotation: Base64.encodeURL(peer.key.bytes), "kars.azure.com/handoff-predecessor": spec.name,
             ])
         var runtime: JSONValue = ["image": .string(spec.image ?? settings.image), "contractVersion": "v1"]
         if spec.image != nil { runtime["command"] = .array(spec.command.map { .string($0) }) }

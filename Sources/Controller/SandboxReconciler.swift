@@ -171,6 +171,7 @@ struct SandboxReconciler: Sendable {
             return SandboxStatusReport(
                 .creating, reason: "Creating", message: "the pod's node has not joined the mesh yet", pod: pod.name)
         }
+        try? await withdrawTrust(object)
         let agents: [SandboxSummary]
         do { agents = try await peers.ask(ListSandboxes(), of: sandbox.name) } catch {
             return SandboxStatusReport(
@@ -193,6 +194,15 @@ struct SandboxReconciler: Sendable {
         default:
             return SandboxStatusReport(.degraded, reason: "Failed", message: "the agent is \(agent.status)", pod: pod.name)
         }
+    }
+
+    /// Tells the pod's node that the peer which brought the agent is trusted no more, for as long as it is so: a node that
+    /// cannot be told now is told at the next look.
+    private func withdrawTrust(_ object: KubernetesObject) async throws {
+        guard let text = object.annotations[ClusterNames.requesterAnnotation], let bytes = Base64.decode(text),
+            let key = try? PublicKey(bytes: bytes), await peers.pairings.active(with: PeerIdentity(key: key)) == nil
+        else { return }
+        _ = try await peers.ask(WithdrawPeer(peer: key), of: object.name)
     }
 
     private func agentIsAbsent(

@@ -101,6 +101,31 @@ import Testing
         #expect(await pod.pairings.active(with: peer(laptop)) == nil)
     }
 
+    /// Two peers that name each other must not stand when the tokens of both are gone, nor be looked up for ever.
+    @Test func twoPeersCannotHoldEachOtherUp() async throws {
+        let place = try Place("laptop")
+        let (one, other) = (Identity.generate(), Identity.generate())
+        func introduce(_ who: Identity, by introducer: Identity) async throws {
+            _ = try await place.pairings.introduce(
+                peer(who), named: "place", as: "place", by: peer(introducer), role: .place, capabilities: [.handoff],
+                expiresAt: .distantFuture)
+        }
+        try await pair(place, one)
+        try await introduce(other, by: one)
+        try await pair(place, other)
+        try await introduce(one, by: other)
+        for who in [one, other] { #expect(await place.pairings.active(with: peer(who)) != nil) }
+        for pairing in try await place.pairings.list() where pairing.role == .issuer {
+            _ = try await place.pairings.revoke(pairing.name)
+        }
+        for who in [one, other] { #expect(await place.pairings.active(with: peer(who)) == nil) }
+        // What was revoked here comes back by nobody's word.
+        let third = Identity.generate()
+        try await pair(place, third)
+        await #expect(throws: OperationFailure.self) { try await introduce(one, by: third) }
+        #expect(await place.pairings.active(with: peer(one)) == nil)
+    }
+
     @Test func ofFiftyRedemptionsAtOnceOneWins() async throws {
         let cloud = try Place("cloud")
         let token = try await cloud.token()

@@ -270,20 +270,28 @@ public final class PairingService: Sendable {
 
     /// The active pairing with a peer; one that grants more comes first when both sides made a token.
     public func active(with peer: PeerIdentity) async -> Pairing? {
-        let records = try? await store.database.read {
-            try $0.query("SELECT record FROM pairing WHERE peer_key = ?", .blob(peer.key.bytes)) { $0.blob(0) }
-        }
         let now = Date()
-        let active = (records ?? []).compactMap { PeerJSON.decode(Pairing.self, from: $0) }
-            .filter { $0.peerKey == peer.key && $0.phase(at: now) == .active }
         var standing: [Pairing] = []
-        for pairing in active {
-            if let introducer = pairing.introducer, introducer != peer.key {
-                guard await self.active(with: PeerIdentity(key: introducer)) != nil else { continue }
+        for pairing in await pairings(with: peer) where pairing.phase(at: now) == .active {
+            if let introducer = pairing.introducer {
+                guard await hasToken(with: PeerIdentity(key: introducer)) else { continue }
             }
             standing.append(pairing)
         }
         return standing.max { $0.capabilities.count < $1.capabilities.count }
+    }
+
+    /// Whether a pairing that a token made stands with a peer. Only such a one carries others, so that two peers cannot
+    /// hold each other up when nothing else does.
+    private func hasToken(with peer: PeerIdentity) async -> Bool {
+        await pairings(with: peer).contains { $0.introducer == nil && $0.phase(at: Date()) == .active }
+    }
+
+    private func pairings(with peer: PeerIdentity) async -> [Pairing] {
+        let records = try? await store.database.read {
+            try $0.query("SELECT record FROM pairing WHERE peer_key = ?", .blob(peer.key.bytes)) { $0.blob(0) }
+        }
+        return (records ?? []).compactMap { PeerJSON.decode(Pairing.self, from: $0) }.filter { $0.peerKey == peer.key }
     }
 
     // MARK: Introductions
@@ -296,8 +304,15 @@ public final class PairingService: Sendable {
         _ peer: PeerIdentity, named name: String, as peerName: String, by introducer: PeerIdentity,
         role: Pairing.Role = .introduced, capabilities: [Capability], expiresAt: Date, now: Date = Date()
     ) async throws -> Pairing {
-        guard let source = await active(with: introducer), source.introducer == nil else {
+        let sources = await pairings(with: introducer).filter { $0.introducer == nil && $0.phase(at: now) == .active }
+        guard let source = sources.max(by: { $0.expiresAt < $1.expiresAt }) else {
             throw OperationFailure(.refused, "\(introducer.did) is not paired with this peer, so it can introduce nobody")
+        }
+        // What the operator here has ended nobody else begins anew.
+        guard await !pairings(with: peer).contains(where: { $0.phase == .revoked }) else {
+            throw OperationFailure(
+                .refused, "the pairing with \(peer.did) was revoked here",
+                hint: "'kars mesh unpair' forgets that, if it is to be trusted again")
         }
         guard peer.key != identity.publicKey, peer != introducer else {
             throw OperationFailure(.invalid, "a peer is not introduced to itself, or by itself")
@@ -327,15 +342,16 @@ public final class PairingService: Sendable {
 
     /// Ends what ``introduce(_:named:as:by:capabilities:expiresAt:now:)`` began; nothing where nothing stands.
     public func withdraw(_ peer: PeerIdentity, by introducer: PeerIdentity) async throws {
-        try await store.database.write { connection in
+        let ended = try await store.database.write { connection -> Int in
             let records = try connection.query(
                 "SELECT record FROM pairing WHERE peer_key = ? AND role = ?", .blob(peer.key.bytes),
                 .text(Pairing.Role.introduced.rawValue)) { $0.blob(0) }
-            for pairing in records.compactMap({ PeerJSON.decode(Pairing.self, from: $0) })
-            where pairing.introducer == introducer.key {
-                try connection.execute("DELETE FROM pairing WHERE name = ?", .text(pairing.name))
-            }
+            let own = records.compactMap { PeerJSON.decode(Pairing.self, from: $0) }.filter { $0.introducer == introducer.key }
+            for pairing in own { try connection.execute("DELETE FROM pairing WHERE name = ?", .text(pairing.name)) }
+            return own.count
         }
+        // Asked again and again while it is so.
+        guard ended > 0 else { return }
         try await audit.append(agent: introducer.did.text, action: "pair:withdraw", decision: "allowed")
     }
 
