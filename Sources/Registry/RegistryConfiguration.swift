@@ -9,6 +9,8 @@ public struct RegistryConfiguration: Sendable {
     public var dataFolder: String
     /// Needed to listen beyond loopback, unless ``allowPlaintext``.
     public var tls: ServerTLS?
+    /// A second place to listen, for peers of another network.
+    public var secure: SecureListener?
     /// Allows a listener beyond loopback without TLS, for registries behind a proxy that speaks it.
     public var allowPlaintext: Bool
     /// Loop threads.

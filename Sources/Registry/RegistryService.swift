@@ -74,8 +74,8 @@ public final class RegistryService: Sendable {
                 verifier: configuration.entra?.verifier(on: loops[0]),
                 oauth: oauth, logger: logger, metrics: metrics, health: health)
             let server = try await Server(
-                loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits,
-                http: { await api.handle($0) })
+                loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, secure: configuration.secure,
+                limits: limits, http: { await api.handle($0) })
             let mayRun = state.withLock { state in
                 guard case .starting = state else { return false }
                 state = .running(Running(
@@ -94,6 +94,12 @@ public final class RegistryService: Sendable {
             await Self.offPool { [loops] in for loop in loops { loop.shutdown() } }
             throw error
         }
+    }
+
+    /// Where it listens for TLS besides; nil where it does not, or does not run.
+    public var secureEndpoint: Endpoint? {
+        guard case .running(let running) = state.withLock({ $0 }) else { return nil }
+        return running.server.secureEndpoint
     }
 
     /// Takes up other providers or secrets, and checks the certificate's files, which new connections take up anyway.

@@ -9,6 +9,8 @@ public struct RelayConfiguration: Sendable {
     public var dataFolder: String
     /// nil listens without TLS.
     public var tls: ServerTLS?
+    /// A second place to listen, for peers of another network.
+    public var secure: SecureListener?
     /// Permits to listen beyond loopback without TLS (design decision 10).
     public var allowPlaintext = false
     /// Asked for registrations when ``requireRegistration`` is set.

@@ -105,6 +105,12 @@ public final class RelayService: Sendable {
         }
     }
 
+    /// Where it listens for TLS besides; nil where it does not, or does not run.
+    public var secureEndpoint: Endpoint? {
+        guard case .running(let parts) = phase.withLock({ $0 }) else { return nil }
+        return parts.server?.secureEndpoint
+    }
+
     /// Takes up another shared token for newcomers, and checks the certificate's files, which new connections take up
     /// anyway.
     ///
@@ -177,7 +183,8 @@ extension RelayService {
         let answers = RelayHealth(
             health: health, metrics: metrics, verifiesApplications: configuration.entra != nil)
         return try await Server(
-            loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, limits: limits
+            loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, secure: configuration.secure,
+            limits: limits
         ) { request in
             answers.answer(request)
         } webSocket: { upgrade in

@@ -27,6 +27,40 @@ struct ServiceCommandTests {
         #expect(await service.wait().status == 0)
     }
 
+    @Test(arguments: [("relay", "ws"), ("registry", "http")])
+    func aServiceListensAtASecondPlaceWithTLS(_ role: String, _ scheme: String) async throws {
+        let made = try SelfSignedCertificate.make(names: ["IP:127.0.0.1"], commonName: "test", days: 2)
+        let (certificate, key) = (home.file("tls.crt"), home.file("tls.key"))
+        try Data(made.certificate).write(to: URL(filePath: certificate))
+        try Data(made.privateKey).write(to: URL(filePath: key))
+        let service = try BuiltProgram.start(
+            [
+                role, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0", "--tls-cert", certificate, "--tls-key", key,
+            ], home: home)
+        let secure = try await service.line(startingWith: "listening \(scheme)s://")
+        let plain = try await service.line(startingWith: "listening \(scheme)://")
+        #expect(service.outputSoFar == "listening \(scheme)://\(plain)\nlistening \(scheme)s://\(secure)\n")
+        #expect(try await get("http://\(plain)/healthz").status == 200)
+        let loop = try EventLoop(name: "test")
+        defer { loop.shutdown() }
+        let client = HTTPClient(loop: loop, tls: ClientTLS(caFile: certificate))
+        let answer = try await client.send(HTTPClientRequest(url: try ServiceURL(parsing: "https://\(secure)/healthz")))
+        #expect(answer.status == 200)
+        service.signal(SIGTERM)
+        #expect(await service.wait().status == 0)
+    }
+
+    @Test(arguments: ["relay", "registry"]) func aSecondPlaceNeedsACertificate(_ role: String) async throws {
+        let output = try await BuiltProgram.run([role, "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"])
+        #expect(output.status == 2)
+        #expect(output.err.contains("--tls-listen needs --tls-cert and --tls-key"))
+        // A certificate for the second place alone leaves the first one as plain as it is.
+        let open = try await BuiltProgram.run(
+            [role, "--listen", "0.0.0.0:0", "--tls-listen", "127.0.0.1:0", "--tls-cert", "a", "--tls-key", "b"])
+        #expect(open.status == 2)
+        #expect(open.err.contains("or --allow-plaintext"))
+    }
+
     @Test func theReferenceAgentServesAndStops() async throws {
         let service = try BuiltProgram.start(
             ["agent", "--listen", "127.0.0.1:0", "--workspace", home.file("work")], home: home)

@@ -1,7 +1,7 @@
 import Glibc
 import Synchronization
 
-/// Listens once and serves HTTP and WebSocket on one or several loops.
+/// Listens, and serves HTTP and WebSocket on one or several loops.
 ///
 /// New connections go to the loops in turn. Keep a server until ``close()``; it is not closed by being
 /// released.
@@ -56,15 +56,19 @@ public final class Server: Sendable {
 
     /// Where it listens, with the port the kernel picked.
     public let endpoint: Endpoint
+    /// Where it listens for TLS besides; nil where it does not.
+    public let secureEndpoint: Endpoint?
     private let loops: [EventLoop]
     private let core: Core
-    private let tls: ServerTLS?
-    private let acceptor: Acceptor
+    /// What its listeners show; nil is plain text.
+    private let certificates: [ServerTLS?]
+    private let acceptors: [Acceptor]
 
     /// Begins to listen.
     ///
     /// - Parameters:
     ///   - loops: at least one; the first also accepts.
+    ///   - secure: a second place to listen, under the same bounds.
     ///   - customHeaders: names of request fields beyond the common ones that handlers want to see.
     ///     libwebsockets 4.1 has no way to list fields it does not know.
     ///   - http: answers a request whose body is complete; cancelled when the client goes away.
@@ -72,28 +76,49 @@ public final class Server: Sendable {
     ///     negotiated: a client that insists on one is refused.
     /// - Throws: ``TransportError/cannotListen(_:_:)`` or ``TransportError/tls(_:)``.
     public init(
-        loops: [EventLoop], endpoint: Endpoint, tls: ServerTLS? = nil, limits: ServerLimits = .init(),
-        customHeaders: [String] = [], http: @escaping HTTPHandler, webSocket: WebSocketAcceptor? = nil
+        loops: [EventLoop], endpoint: Endpoint, tls: ServerTLS? = nil, secure: SecureListener? = nil,
+        limits: ServerLimits = .init(), customHeaders: [String] = [], http: @escaping HTTPHandler, webSocket: WebSocketAcceptor? = nil
     ) async throws(TransportError) {
         precondition(!loops.isEmpty, "a server needs a loop")
         self.loops = loops
-        self.tls = tls
+        certificates = [tls] + (secure.map { [$0.tls] } ?? [])
         let core = Core(http: http, webSocket: webSocket, limits: limits, customHeaders: customHeaders)
         self.core = core
         // Wrong certificate files are told now, not at the first connection.
-        for loop in loops {
-            try await loop.perform { () throws(TransportError) in _ = try loop.context.serverHost(tls) }
+        for tls in certificates {
+            for loop in loops {
+                try await loop.perform { () throws(TransportError) in _ = try loop.context.serverHost(tls) }
+            }
         }
+        let first = try await Self.listen(at: endpoint, tls, loops, core)
+        self.endpoint = first.endpoint
+        guard let secure else {
+            secureEndpoint = nil
+            acceptors = [first]
+            return
+        }
+        do {
+            let second = try await Self.listen(at: secure.endpoint, secure.tls, loops, core)
+            secureEndpoint = second.endpoint
+            acceptors = [first, second]
+        } catch {
+            await first.close()
+            throw error
+        }
+    }
+
+    private static func listen(
+        at endpoint: Endpoint, _ tls: ServerTLS?, _ loops: [EventLoop], _ core: Core
+    ) async throws(TransportError) -> Acceptor {
         let next = Atomic<Int>(0)
-        acceptor = try await Acceptor(loop: loops[0], endpoint: endpoint) { descriptor, address in
+        return try await Acceptor(loop: loops[0], endpoint: endpoint) { descriptor, address in
             guard core.connectionDidBegin() else {
                 Glibc.close(descriptor)
                 return
             }
             let loop = loops[next.wrappingAdd(1, ordering: .relaxed).oldValue % loops.count]
-            Self.serve(descriptor, from: address, on: loop, tls: tls, core: core)
+            serve(descriptor, from: address, on: loop, tls: tls, core: core)
         }
-        self.endpoint = acceptor.endpoint
     }
 
     /// Checks the certificate's files as they are now. New connections take up renewed ones without being told; this
@@ -101,14 +126,17 @@ public final class Server: Sendable {
     ///
     /// - Throws: ``TransportError/tls(_:)`` when they cannot be used; those it had stay in use.
     public func checkCertificate() async throws(TransportError) {
-        let tls = self.tls
-        for loop in loops {
-            try await loop.perform { () throws(TransportError) in try loop.context.renewServerHost(tls) }
+        for tls in certificates {
+            for loop in loops {
+                try await loop.perform { () throws(TransportError) in try loop.context.renewServerHost(tls) }
+            }
         }
     }
 
     /// Takes no new connections and frees the place; open ones go on.
-    public func stopAccepting() async { await acceptor.close() }
+    public func stopAccepting() async {
+        for acceptor in acceptors { await acceptor.close() }
+    }
 
     /// Finishes requests under way, within ``ServerLimits/drainTimeout``, then closes everything.
     ///

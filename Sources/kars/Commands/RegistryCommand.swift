@@ -15,6 +15,7 @@ extension Command {
             """,
         options: [
             ServiceOptions.listen("registry", "127.0.0.1:8080"),
+            ServiceOptions.secureListen("registry"),
             ServiceOptions.data("registry"),
         ] + EntraOptions.all(audience: "Audience of the Entra tokens that verify agents") + [
             .flag(
@@ -61,6 +62,7 @@ extension Command {
             tls: try ServiceOptions.tls(for: endpoint, invocation),
             allowPlaintext: invocation.flag("allow-plaintext"),
             threads: try invocation.integer("threads") ?? 1)
+        configuration.secure = try ServiceOptions.secureListener(invocation)
         let rates = (
             requests: Double(try invocation.integer("requests-per-second") ?? 200),
             registrations: Double(try invocation.integer("registrations-per-second") ?? 20)
@@ -82,6 +84,7 @@ extension Command {
             let place = try await service.start()
             return ServiceRunner.Running(
                 address: ServiceRunner.address("http", place, isSecure: configuration.tls != nil),
+                secureAddress: service.secureEndpoint.map { ServiceRunner.address("http", $0, isSecure: true) },
                 reload: { try await service.reload(oauth: try SignInOptions.settings(invocation)) }
             ) { await service.stop() }
         }

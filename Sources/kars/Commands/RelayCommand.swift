@@ -16,6 +16,7 @@ extension Command {
             """,
         options: [
             ServiceOptions.listen("relay", "127.0.0.1:8765"),
+            ServiceOptions.secureListen("relay"),
             ServiceOptions.data("relay"),
             .value(
                 "registry", "url", kind: .url(schemes: ["http", "https"]),
@@ -51,6 +52,7 @@ extension Command {
         var configuration = RelayConfiguration(
             endpoint: endpoint, dataFolder: try ServiceOptions.dataFolder("relay", invocation))
         configuration.tls = try ServiceOptions.tls(for: endpoint, invocation)
+        configuration.secure = try ServiceOptions.secureListener(invocation)
         configuration.allowPlaintext = invocation.flag("allow-plaintext")
         configuration.registry = try ServiceOptions.url("registry", invocation)
         configuration.registryTLS = ClientTLS(caFile: invocation.value("ca"))
@@ -78,6 +80,7 @@ extension Command {
             let place = try await service.start()
             return ServiceRunner.Running(
                 address: ServiceRunner.address("ws", place, isSecure: configuration.tls != nil),
+                secureAddress: service.secureEndpoint.map { ServiceRunner.address("ws", $0, isSecure: true) },
                 reload: {
                     let token = try SecretFile.read("token-file", invocation)
                     try await service.reload(sharedToken: token.map { Array($0.utf8) })

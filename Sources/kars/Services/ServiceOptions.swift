@@ -21,6 +21,13 @@ enum ServiceOptions {
             defaultNote: "$KARS_HOME/\(role)", environment: variable(role, "data"))
     }
 
+    static func secureListen(_ role: String) -> Option {
+        .value(
+            "tls-listen", "HOST:PORT", kind: .endpoint,
+            help: "Listen here too, with TLS; the certificate then is for this place alone",
+            environment: variable(role, "tls-listen"))
+    }
+
     /// The options of a listener that strangers reach.
     static func transport(_ role: String) -> [Option] {
         [
@@ -92,19 +99,33 @@ enum ServiceOptions {
     ///
     /// - Throws: a usage error for half a pair, and for an open listener without TLS (design decision 10).
     static func tls(for endpoint: Endpoint, _ invocation: Invocation) throws(UsageError) -> ServerTLS? {
+        let hasOtherPlace = invocation.hasOption("tls-listen") && invocation.value("tls-listen") != nil
+        if !hasOtherPlace, let certificate = try certificate(invocation) { return certificate }
+        guard endpoint.isLoopback || invocation.flag("allow-plaintext") else {
+            throw .refused(
+                "\(endpoint) can be reached from other machines, so it needs --tls-cert and --tls-key, "
+                    + "or --allow-plaintext behind a proxy that speaks TLS")
+        }
+        return nil
+    }
+
+    /// The place of `--tls-listen`; nil when it is not given.
+    static func secureListener(_ invocation: Invocation) throws(UsageError) -> SecureListener? {
+        guard invocation.value("tls-listen") != nil else { return nil }
+        guard let tls = try certificate(invocation) else {
+            throw .refused("--tls-listen needs --tls-cert and --tls-key")
+        }
+        return SecureListener(endpoint: try endpoint("tls-listen", invocation), tls: tls)
+    }
+
+    private static func certificate(_ invocation: Invocation) throws(UsageError) -> ServerTLS? {
         switch (invocation.value("tls-cert"), invocation.value("tls-key")) {
         case (let certificate?, let key?):
             return ServerTLS(
                 certificateFile: certificate, keyFile: key, clientCAFile: invocation.value("tls-ca"))
         case (nil, nil) where invocation.value("tls-ca") != nil:
             throw .refused("--tls-ca needs --tls-cert and --tls-key")
-        case (nil, nil):
-            guard endpoint.isLoopback || invocation.flag("allow-plaintext") else {
-                throw .refused(
-                    "\(endpoint) can be reached from other machines, so it needs --tls-cert and --tls-key, "
-                        + "or --allow-plaintext behind a proxy that speaks TLS")
-            }
-            return nil
+        case (nil, nil): return nil
         case (_?, nil): throw .refused("--tls-cert needs --tls-key")
         case (nil, _?): throw .refused("--tls-key needs --tls-cert")
         }

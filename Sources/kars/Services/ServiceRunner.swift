@@ -15,16 +15,19 @@ enum ServiceRunner {
     struct Running: Sendable {
         /// What follows `listening`: a URL.
         let address: String
+        /// Where else it listens, if anywhere.
+        var secureAddress: String?
         /// Reads what its files hold now, such as tokens and certificates; nil for a service that reads none again.
         var reload: (@Sendable () async throws -> Void)?
         /// Finishes what is under way and closes everything.
         let stop: @Sendable () async -> Void
 
         init(
-            address: String, reload: (@Sendable () async throws -> Void)? = nil,
+            address: String, secureAddress: String? = nil, reload: (@Sendable () async throws -> Void)? = nil,
             stop: @escaping @Sendable () async -> Void
         ) {
             self.address = address
+            self.secureAddress = secureAddress
             self.reload = reload
             self.stop = stop
         }
@@ -34,7 +37,8 @@ enum ServiceRunner {
     ///
     /// SIGHUP reloads: what cannot be used is logged, and the service goes on with what it had.
     ///
-    /// The first line of standard output is `listening <url>`, with the port the kernel picked.
+    /// The first line of standard output is `listening <url>`, with the port the kernel picked, and another one follows
+    /// for a second place.
     static func run(
         _ role: String, _ invocation: Invocation, start: (Surroundings) async throws -> Running
     ) async throws {
@@ -49,6 +53,7 @@ enum ServiceRunner {
         signals.hasStarted()
         do {
             try Console.line("listening \(running.address)")
+            if let address = running.secureAddress { try Console.line("listening \(address)") }
         } catch {
             await running.stop()
             throw error
