@@ -34,12 +34,14 @@ public struct ClusterSettings: Sendable {
     public var advertisesPods: Bool
     /// Sandboxes that one peer may have here at once.
     public var sandboxesPerPeer: Int
+    /// Whether the controller deals with peers elsewhere; else only with the nodes of its own pods.
+    public var federates: Bool
 
     public init(
         name: String, namespace: String = "kars-system", image: String = "kars:dev",
         storage: Storage = .claim(storageClass: nil, size: "10Gi"), relay: String, registry: String,
         authorities: String? = nil, relayToken: String? = nil, nodePool: String? = nil, guardsEgress: Bool = true,
-        advertisesPods: Bool = false, sandboxesPerPeer: Int = 64
+        advertisesPods: Bool = false, sandboxesPerPeer: Int = 64, federates: Bool = true
     ) {
         self.name = name
         self.namespace = namespace
@@ -53,6 +55,7 @@ public struct ClusterSettings: Sendable {
         self.guardsEgress = guardsEgress
         self.advertisesPods = advertisesPods
         self.sandboxesPerPeer = sandboxesPerPeer
+        self.federates = federates
     }
 }
 

@@ -58,10 +58,7 @@ struct PodPlaces: Sendable {
         }
         if !request.isRehearsal {
             do {
-                _ = try await peers.calls.call(
-                    IntroducePeer(
-                        peer: peer.key, peerName: pairing.peerName ?? pairing.name, capabilities: pairing.capabilities,
-                        expiresAt: pairing.expiresAt), of: place)
+                _ = try await peers.calls.call(IntroducePeer(peer.key, by: pairing), of: place)
             } catch let failure as OperationFailure where [.timedOut, .unavailable].contains(failure.code) {
                 return FindPlace.Answer(waitingFor: reason ?? "the node of its pod")
             }

@@ -16,11 +16,21 @@ struct SandboxReconciler: Sendable {
     let identity: PublicKey
     let peers: PodPeers
     let logger: Logger
+    private let vouched = VouchedPods()
+
+    init(client: KubernetesClient, settings: ClusterSettings, identity: PublicKey, peers: PodPeers, logger: Logger) {
+        self.client = client
+        self.settings = settings
+        self.identity = identity
+        self.peers = peers
+        self.logger = logger
+    }
 
     /// - Returns: when to look again.
     func reconcile(_ name: String) async throws -> Duration? {
         guard var object = try await client.get(.karsSandboxes, name, namespace: settings.namespace) else {
             // Gone, and with it all that the finalizer saw to.
+            vouched[name] = nil
             return nil
         }
         if object.isBeingDeleted { return try await end(object) }
@@ -171,7 +181,7 @@ struct SandboxReconciler: Sendable {
             return SandboxStatusReport(
                 .creating, reason: "Creating", message: "the pod's node has not joined the mesh yet", pod: pod.name)
         }
-        try? await withdrawTrust(object)
+        try? await settleTrust(object)
         let agents: [SandboxSummary]
         do { agents = try await peers.ask(ListSandboxes(), of: sandbox.name) } catch {
             return SandboxStatusReport(
@@ -196,13 +206,21 @@ struct SandboxReconciler: Sendable {
         }
     }
 
-    /// Tells the pod's node that the peer which brought the agent is trusted no more, for as long as it is so: a node that
-    /// cannot be told now is told at the next look.
-    private func withdrawTrust(_ object: KubernetesObject) async throws {
+    /// Tells the pod's node whether the peer which brought the agent is trusted: that it is no more, for as long as it is
+    /// so, because a node that cannot be told now is told at the next look; and that it is (again), once.
+    private func settleTrust(_ object: KubernetesObject) async throws {
         guard let text = object.annotations[ClusterNames.requesterAnnotation], let bytes = Base64.decode(text),
-            let key = try? PublicKey(bytes: bytes), await peers.pairings.active(with: PeerIdentity(key: key)) == nil
+            let key = try? PublicKey(bytes: bytes)
         else { return }
-        _ = try await peers.ask(WithdrawPeer(peer: key), of: object.name)
+        guard let pairing = await peers.pairings.active(with: PeerIdentity(key: key)) else {
+            vouched[object.name] = nil
+            _ = try await peers.ask(WithdrawPeer(peer: key), of: object.name)
+            return
+        }
+        let word = "\(object.uid ?? "") \(pairing.name) \(pairing.pairedAt ?? .distantPast)"
+        guard vouched[object.name] != word else { return }
+        _ = try await peers.ask(IntroducePeer(key, by: pairing), of: object.name)
+        vouched[object.name] = word
     }
 
     private func agentIsAbsent(

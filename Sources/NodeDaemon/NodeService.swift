@@ -80,13 +80,14 @@ public final class NodeService: Sendable {
             url: configuration.registry, tls: configuration.tls, loop: loop,
             log: try RegistryLog(registry: configuration.registry, folder: configuration.homeFolder))
         self.registry = registry
+        let isOpen = configuration.cluster?.settings.federates ?? true
         let pairings = PairingService(
             store: store, identity: identity, peerName: configuration.name,
             relayURL: configuration.relay.description, registryURL: configuration.registry.description,
-            logger: logger)
+            logger: logger, honours: { isOpen || ClusterController.isPod(pairing: $0.name) })
         self.pairings = pairings
         let audit = AuditChain(store: store)
-        table = OperationTable { caller, operation, decision in
+        table = OperationTable(isOpen: isOpen) { caller, operation, decision in
             do {
                 try await audit.append(agent: caller, action: operation, decision: decision)
             } catch {
@@ -291,7 +292,9 @@ public final class NodeService: Sendable {
         }
         table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
         let isController = controller != nil
+        let isFederating = configuration.cluster?.settings.federates ?? true
         table.register(GeneratePairing.self) { request, _ in
+            guard isFederating else { throw OperationTable.closed }
             if let name = request.pairingName, isController, ClusterController.isPod(pairing: name) {
                 throw ClusterController.podPairing
             }
@@ -299,6 +302,7 @@ public final class NodeService: Sendable {
         }
         table.register(AcceptPairing.self) { [weak self] request, _ in
             guard let self else { throw OperationFailure(.unavailable, "the node is stopping") }
+            guard isFederating else { throw OperationTable.closed }
             return try await accept(request)
         }
         // A controller's pairings with its pods are its own matter: without them it would lose them.
@@ -354,6 +358,15 @@ public final class NodeService: Sendable {
             request.askPeers == true ? await sandboxes.list(asking: calls) : await sandboxes.list()
         }
         table.register(SandboxStatus.self) { request, _ in try await sandboxes.status(request.sandboxName) }
+        table.register(SandboxToken.self) { request, caller in
+            guard case .operatorOfThisPeer = caller else {
+                throw OperationFailure(.refused, "\(SandboxToken.name) is for the operator of this peer only")
+            }
+            guard let file = try await sandboxes.status(request.sandboxName).tokenFile,
+                let token = try AtomicFile.read(file, limit: 4096)
+            else { throw OperationFailure(.failed, "the token of \(request.sandboxName) cannot be read") }
+            return SandboxToken.Answer(token: String(decoding: token.filter { $0 > 0x20 }, as: UTF8.self))
+        }
         table.register(SandboxLogs.self) { request, _ in try await sandboxes.logs(request) }
         table.register(DestroySandbox.self) { request, _ in
             try await sandboxes.destroy(request)

@@ -14,12 +14,12 @@ import Testing
         let identity = Identity.generate()
         let pairings: PairingService
 
-        init(_ name: String) throws {
+        init(_ name: String, honours: @escaping @Sendable (Pairing) -> Bool = { _ in true }) throws {
             store = try NodeStore(
                 folder: folder.file("data"), sealer: KeySealers.machineKey(folder: folder.file("data")))
             pairings = PairingService(
                 store: store, identity: identity, peerName: name, relayURL: "ws://127.0.0.1:1/ws",
-                registryURL: "http://127.0.0.1:1", logger: .silent)
+                registryURL: "http://127.0.0.1:1", logger: .silent, honours: honours)
         }
 
         deinit { store.close() }
@@ -57,6 +57,29 @@ import Testing
         let second = await cloud.pairings.redeem(request(token, other), from: peer(other))
         #expect(!second.success && second.error == "the token was used already")
         #expect(await cloud.pairings.active(with: peer(other)) == nil)
+    }
+
+    @Test func pairingsThatDoNotCountOpenNothingAndComeBack() async throws {
+        let isOpen = Mutex(true)
+        let cluster = try Place("cluster", honours: { pairing in
+            isOpen.withLock { $0 } || pairing.name.hasPrefix("pod-")
+        })
+        let (laptop, pod, stranger) = (Identity.generate(), Identity.generate(), Identity.generate())
+        let token = try await cluster.token("laptop")
+        #expect(await cluster.pairings.redeem(request(token, laptop), from: peer(laptop)).success)
+        let pending = try await cluster.token("later")
+        isOpen.withLock { $0 = false }
+        #expect(await cluster.pairings.active(with: peer(laptop)) == nil)
+        #expect(await !cluster.pairings.hasPendingToken())
+        let refused = await cluster.pairings.redeem(request(pending, stranger), from: peer(stranger))
+        #expect(!refused.success && refused.error == OperationTable.closed.message)
+        let own = try await cluster.token("pod-demo")
+        #expect(await cluster.pairings.hasPendingToken())
+        #expect(await cluster.pairings.redeem(request(own, pod), from: peer(pod)).success)
+        #expect(await cluster.pairings.active(with: peer(pod))?.name == "pod-demo")
+        isOpen.withLock { $0 = true }
+        #expect(await cluster.pairings.active(with: peer(laptop))?.name == "laptop")
+        #expect(await cluster.pairings.redeem(request(pending, stranger), from: peer(stranger)).success)
     }
 
     /// Pairs a place with a peer as whoever redeemed its token.

@@ -82,10 +82,11 @@ public struct Invocation: Sendable {
         return command.arguments[index].isVariadic ? Array(positionals[index...]) : [positionals[index]]
     }
 
-    /// The value of a positional argument the command cannot do without, so that it is there.
+    /// The value of a positional argument the command cannot do without, or of an option that it cannot or that has a
+    /// default, so that it is there.
     public func required(_ name: String) -> String {
-        guard let value = argument(name) else {
-            preconditionFailure("<\(name)> of '\(path.joined(separator: " "))' is optional")
+        guard let value = hasOption(name) ? value(name) : argument(name) else {
+            preconditionFailure("\(name) of '\(path.joined(separator: " "))' is optional")
         }
         return value
     }

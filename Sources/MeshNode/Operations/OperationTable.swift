@@ -35,12 +35,22 @@ public final class OperationTable: Sendable {
 
     private let entries = Mutex<[String: Entry]>([:])
     private let audit: @Sendable (_ caller: String, _ operation: String, _ decision: String) async -> Void
+    private let isOpen: Bool
 
-    /// - Parameter audit: records a decision durably; called before the operation runs.
+    /// Of a peer whose operator wants it to deal with no others for now.
+    public static let closed = OperationFailure(
+        .refused, "this peer deals with no peers elsewhere at present",
+        hint: "its operator can change that: 'kars mesh peer enable'")
+
+    /// - Parameters:
+    ///   - isOpen: whether the peer deals with others than those it made itself; a refusal says so.
+    ///   - audit: records a decision durably; called before the operation runs.
     public init(
+        isOpen: Bool = true,
         audit: @escaping @Sendable (_ caller: String, _ operation: String, _ decision: String) async -> Void
     ) {
         self.audit = audit
+        self.isOpen = isOpen
     }
 
     /// Adds an operation. Each name is registered once, when the node starts.
@@ -81,7 +91,7 @@ public final class OperationTable: Sendable {
             if !caller.isHere { await audit(caller.description, name, "denied") }
             return Self.refusal(id: header.id, .unknownOperation(name))
         }
-        if let failure = Self.objection(to: caller, entry.access, header.op) {
+        if let failure = objection(to: caller, entry.access, header.op) {
             await audit(caller.description, header.op, "denied")
             return Self.refusal(id: header.id, failure)
         }
@@ -89,11 +99,12 @@ public final class OperationTable: Sendable {
         return await entry.handler(bytes, caller)
     }
 
-    private static func objection(
+    private func objection(
         to caller: OperationCaller, _ access: OperationAccess, _ operation: String
     ) -> OperationFailure? {
         guard case .peer(let peer, let pairing) = caller else { return nil }
         guard let pairing, pairing.phase == .active else {
+            guard isOpen else { return Self.closed }
             return OperationFailure(
                 .refused, "\(peer.did) is not paired with this peer",
                 hint: "make a token here with 'kars pair generate' and redeem it there")

@@ -51,6 +51,13 @@ public struct IntroducePeer: PeerOperation {
         self.expiresAt = expiresAt
     }
 
+    /// As far as a pairing with the peer goes.
+    public init(_ peer: PublicKey, by pairing: Pairing) {
+        self.init(
+            peer: peer, peerName: pairing.peerName ?? pairing.name, capabilities: pairing.capabilities,
+            expiresAt: pairing.expiresAt)
+    }
+
     public typealias Answer = Done
 }
 

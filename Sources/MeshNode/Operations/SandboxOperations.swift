@@ -169,6 +169,19 @@ public struct SandboxShell: PeerOperation {
     }
 }
 
+/// The gateway token of one sandbox's agent, for a command that cannot read the file it lies in.
+public struct SandboxToken: PeerOperation {
+    public static let name = "sandbox.token"
+    public static let access = OperationAccess.operatorOnly
+    public var sandboxName: String
+    public init(sandboxName: String) { self.sandboxName = sandboxName }
+
+    public struct Answer: Codable, Sendable {
+        public let token: String
+        public init(token: String) { self.token = token }
+    }
+}
+
 /// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since.
 public struct SandboxLogs: PeerOperation {
     public static let name = "sandbox.logs"

@@ -31,11 +31,14 @@ public final class PairingService: Sendable {
     /// Redemptions of ours that wait for the issuer's word; one per issuer.
     private let redeeming = Mutex<[PeerIdentity: Redemption]>([:])
     private let attempts: Mutex<AttemptLimit>
+    private let honours: @Sendable (Pairing) -> Bool
 
+    /// - Parameter honours: whether a pairing counts at present; others stay as they are, and open nothing.
     public init(
         store: NodeStore, identity: Identity, peerName: String, relayURL: String, registryURL: String,
-        logger: Logger
+        logger: Logger, honours: @escaping @Sendable (Pairing) -> Bool = { _ in true }
     ) {
+        self.honours = honours
         self.store = store
         self.identity = identity
         self.peerName = peerName
@@ -83,7 +86,7 @@ public final class PairingService: Sendable {
     /// Whether some token still waits to be redeemed: only then do strangers get a session.
     public func hasPendingToken(now: Date = Date()) async -> Bool {
         let pairings = (try? await list()) ?? []
-        return pairings.contains { $0.role == .issuer && $0.phase(at: now) == .pending }
+        return pairings.contains { $0.role == .issuer && $0.phase(at: now) == .pending && honours($0) }
     }
 
     /// Answers a `pair_request` that came inside a session; the session's key is the one that is bound.
@@ -103,6 +106,7 @@ public final class PairingService: Sendable {
                         "SELECT record FROM pairing WHERE token_hash = ?", .text(hash), row: { $0.blob(0) }),
                     var pairing = PeerJSON.decode(Pairing.self, from: bytes)
                 else { throw OperationFailure(.refused, "the token is not known here") }
+                guard self.honours(pairing) else { throw OperationTable.closed }
                 switch pairing.phase(at: now) {
                 case .pending: break
                 // The answer to this peer was lost: it gets the same again, and nothing changes.
@@ -272,7 +276,7 @@ public final class PairingService: Sendable {
     public func active(with peer: PeerIdentity) async -> Pairing? {
         let now = Date()
         var standing: [Pairing] = []
-        for pairing in await pairings(with: peer) where pairing.phase(at: now) == .active {
+        for pairing in await pairings(with: peer) where pairing.phase(at: now) == .active && honours(pairing) {
             if let introducer = pairing.introducer {
                 guard await hasToken(with: PeerIdentity(key: introducer)) else { continue }
             }

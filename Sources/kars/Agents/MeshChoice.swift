@@ -1,16 +1,8 @@
 import CommandTree
-import FoundationEssentials
-import Storage
 import Transport
 
 /// The mesh that `--global-registry` names: its registry, and the relay that belongs to it.
 enum MeshChoice {
-    /// What `kars mesh promote` or another kars noted of a shared mesh.
-    private struct Context: Decodable {
-        let globalRegistryUrl: String?
-        let globalRelayUrl: String?
-    }
-
     /// Ports of the tunnels to a cluster's registry and relay (behaviours §2).
     private static let tunnelPorts = (registry: 18080, relay: 18765)
 
@@ -21,12 +13,9 @@ enum MeshChoice {
         if let relay = invocation.environment["KARS_NODE_RELAY"], !relay.isEmpty {
             return BackgroundServices.Mesh(registry: registry, relay: relay)
         }
-        let path = try KarsHome(invocation.environment).path + "/context.json"
-        let bytes = try AtomicFile.read(path) ?? []
-        if let context = try? JSONDecoder().decode(Context.self, from: Data(bytes)),
-            context.globalRegistryUrl == registry, let relay = context.globalRelayUrl
-        {
-            return BackgroundServices.Mesh(registry: registry, relay: relay)
+        let context = try MeshContext(KarsHome(invocation.environment))
+        if context.registry == registry, let relay = context.relay {
+            return BackgroundServices.Mesh(registry: registry, relay: relay, authorities: context.authorities)
         }
         guard let relay = usualRelay(of: registry) else {
             throw UsageError.refused(

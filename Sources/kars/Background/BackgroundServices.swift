@@ -29,6 +29,8 @@ struct BackgroundServices {
     struct Mesh: Sendable, Equatable {
         let registry: String
         let relay: String
+        /// File with the authorities to trust as both; nil for the system's.
+        var authorities: String?
     }
 
     private let home: KarsHome
@@ -56,6 +58,7 @@ struct BackgroundServices {
         let place = try mesh ?? ownMesh(progress)
         progress("starting the node")
         var arguments = ["node", "--relay", place.relay, "--registry", place.registry]
+        if let file = place.authorities { arguments += ["--ca", file] }
         if environment["KARS_NODE_GATEWAY", default: ""].isEmpty { arguments += ["--gateway", freeGateway()] }
         try start(Self.node, arguments)
     }

@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 import Storage
 
-/// What is known of a service that runs in the background: the file `services/<role>.json` of the home folder.
+/// What is known of a process that runs in the background: of a service in `services/<role>.json` of the home folder.
 struct ServiceRecord: Codable, Sendable {
     let role: String
     let pid: Int32
@@ -29,14 +29,16 @@ struct ServiceRecord: Codable, Sendable {
 
     static func path(_ role: String, _ folder: String) -> String { "\(folder)/\(role).json" }
 
-    static func read(_ role: String, in folder: String) -> ServiceRecord? {
-        guard let bytes = (try? AtomicFile.read(path(role, folder), limit: 4096)) ?? nil else { return nil }
+    static func read(_ role: String, in folder: String) -> ServiceRecord? { read(at: path(role, folder)) }
+
+    static func read(at path: String) -> ServiceRecord? {
+        guard let bytes = (try? AtomicFile.read(path, limit: 4096)) ?? nil else { return nil }
         return try? JSONDecoder().decode(ServiceRecord.self, from: Data(bytes))
     }
 
-    func write(in folder: String) throws {
-        try AtomicFile.write(Array((OutputFormat.json(self) + "\n").utf8), to: Self.path(role, folder))
-    }
+    func write(in folder: String) throws { try write(to: Self.path(role, folder)) }
+
+    func write(to path: String) throws { try AtomicFile.write(Array((OutputFormat.json(self) + "\n").utf8), to: path) }
 
     /// Field 22 of `/proc/<pid>/stat`; the name of the program before it may hold blanks and parentheses. Nil for a
     /// process that is gone or that only waits to be collected.

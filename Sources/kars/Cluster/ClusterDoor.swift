@@ -33,12 +33,39 @@ enum ClusterDoor {
     /// Asks the controller's node.
     static func node(_ context: String, _ invocation: Invocation, _ loop: EventLoop) throws -> NodeClient {
         let client = try client(context, invocation, loop)
-        return NodeClient { request in
+        return node(client, namespace, container, "the controller in \(context)") { try await controllerPod(client) }
+    }
+
+    /// Asks the node beside an agent in its pod, whether there is a controller or not.
+    static func node(
+        ofSandbox name: String, _ context: String?, _ invocation: Invocation, _ loop: EventLoop
+    ) throws -> NodeClient {
+        let client = try client(context, invocation, loop)
+        let namespace = "kars-\(name)"
+        return node(client, namespace, "node", "the node of \(name)") {
+            let pods = try await client.list(
+                .pods, namespace: namespace, labelSelector: "kars.azure.com/sandbox=\(name)").items
+            guard let pod = pods.first(where: isReady) else {
+                throw OperationFailure(
+                    pods.isEmpty ? .notFound : .unavailable,
+                    pods.isEmpty ? "this cluster has no agent called \(name)" : "the pod of \(name) is not ready",
+                    hint: pods.isEmpty
+                        ? "'kubectl --namespace \(ClusterDoor.namespace) get karssandboxes' lists those it has"
+                        : "'kubectl --namespace \(namespace) describe pods' shows why")
+            }
+            return pod.name
+        }
+    }
+
+    private static func node(
+        _ client: KubernetesClient, _ namespace: String, _ container: String, _ what: String,
+        _ pod: @escaping @Sendable () async throws -> String
+    ) -> NodeClient {
+        NodeClient { request in
             do {
-                let pod = try await controllerPod(client)
                 let run = try await client.execStream(
-                    pod: pod, namespace: namespace, container: container, command: ["/usr/bin/kars", "node", "answer"],
-                    takesInput: true)
+                    pod: try await pod(), namespace: namespace, container: container,
+                    command: ["/usr/bin/kars", "node", "answer"], takesInput: true)
                 defer { run.close() }
                 try await run.write(request + [UInt8(ascii: "\n")])
                 var answer: [UInt8] = []
@@ -49,12 +76,12 @@ enum ClusterDoor {
                     case .stderr(let bytes): complaint += bytes
                     }
                     guard answer.count + complaint.count <= maximumAnswerBytes else {
-                        throw KubernetesError.tooLarge(what: "the controller's answer", limit: maximumAnswerBytes)
+                        throw KubernetesError.tooLarge(what: "the answer of \(what)", limit: maximumAnswerBytes)
                     }
                 }
                 guard try await run.wait() == 0 else {
                     let line = String(decoding: complaint, as: UTF8.self).split(separator: "\n").last.map(String.init)
-                    throw OperationFailure(.unavailable, "the controller in \(context) cannot be asked: \(line ?? "no reason given")")
+                    throw OperationFailure(.unavailable, "\(what) cannot be asked: \(line ?? "no reason given")")
                 }
                 return answer
             } catch let failure as OperationFailure {
@@ -67,13 +94,7 @@ enum ClusterDoor {
 
     private static func controllerPod(_ client: KubernetesClient) async throws -> String {
         let pods = try await client.list(.pods, namespace: namespace, labelSelector: "app=\(deployment)").items
-        let ready = pods.first { pod in
-            !pod.isBeingDeleted
-                && (pod.status?["conditions"]?.arrayValue ?? []).contains {
-                    $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
-                }
-        }
-        guard let ready else {
+        guard let ready = pods.first(where: isReady) else {
             throw OperationFailure(
                 .unavailable,
                 pods.isEmpty
@@ -84,5 +105,12 @@ enum ClusterDoor {
                     : "'kubectl --namespace \(namespace) describe pods' shows why")
         }
         return ready.name
+    }
+
+    private static func isReady(_ pod: KubernetesObject) -> Bool {
+        !pod.isBeingDeleted
+            && (pod.status?["conditions"]?.arrayValue ?? []).contains {
+                $0["type"]?.stringValue == "Ready" && $0["status"]?.stringValue == "True"
+            }
     }
 }

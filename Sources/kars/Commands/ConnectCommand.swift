@@ -11,15 +11,22 @@ extension Command {
             The first two go through the gateway of this machine's \
             node, so an agent that moved away is reached in the same way, and one that moves meanwhile keeps answering.
 
+            With --context, or with --cloud for an agent that this machine's node does not know, the way goes through the \
+            Kubernetes API to the agent's pod; on a terminal that is the web page.
+
             The address that --web prints holds the agent's gateway token after a #, which a browser sends to nobody. \
             Treat the address like the token.
             """,
         arguments: [.sandbox],
         options: [
-            .flag("shell", help: "Open a shell in the sandbox of an agent that lives here", conflicts: ["web", "cloud"]),
+            .flag(
+                "shell", help: "Open a shell in the sandbox of an agent that lives here, or in a cluster", conflicts: ["web"]),
             .flag("web", help: "Print the address of the web page, and serve it at --port"),
             .flag("local", help: "Only when the agent lives here"),
-            .flag("cloud", help: "Only when the agent lives at another peer", conflicts: ["local"]),
+            .flag("cloud", help: "Only when the agent lives at another peer or in a cluster", conflicts: ["local"]),
+            .value(
+                "context", "name", help: "Look for the agent in this context's cluster, not at the node of this machine",
+                conflicts: ["local"]),
             .value(
                 "port", "port", kind: .integer(1...65_535), help: "Port of the web page on this machine",
                 defaultNote: "the gateway's"),
@@ -32,15 +39,31 @@ extension Command {
             Example("kars connect researcher", "Talk to it in the terminal"),
             Example("kars connect researcher --web", "Talk to it in a browser"),
             Example("kars connect researcher --shell", "Look around in its sandbox"),
+            Example("kars connect researcher --context prod", "Talk to it in a cluster"),
             Example("echo 'what is new?' | kars connect researcher", "Ask one thing from a script"),
         ],
-        environment: [KarsHome.variable], group: "Operations"
+        environment: [KarsHome.variable, ClusterDoor.kubeconfig], group: "Operations"
     ) { invocation in
         guard invocation.flag("web") || !invocation.isGiven("port") else {
             throw UsageError.refused("--port is for --web")
         }
-        if invocation.flag("shell") { return try await openShell(invocation) }
-        let door = try await AgentDoorway.find(invocation)
+        let name = invocation.required("name")
+        if let context = invocation.value("context") {
+            return try await ClusterAgent(name: name, context: context).connect(invocation)
+        }
+        let door: AgentDoorway
+        do {
+            if invocation.flag("shell"), !invocation.flag("cloud") { return try await openShell(invocation) }
+            door = try await AgentDoorway.find(invocation)
+        } catch let failure as OperationFailure
+        where invocation.flag("cloud") && [.notFound, .unavailable].contains(failure.code) && ClusterAgent.isPossible(invocation) {
+            return try await ClusterAgent(name: name, context: nil).connect(invocation)
+        }
+        if invocation.flag("shell") {
+            throw OperationFailure(
+                .refused, "a shell in the sandbox of another peer's agent cannot be had from here",
+                hint: "for one in a cluster give its --context")
+        }
         if invocation.flag("web") {
             try await WebForward(door: door).run(port: try invocation.integer("port") ?? door.gateway?.port ?? 18789)
         } else {

@@ -9,10 +9,11 @@ extension Command {
     static let mesh = Command(
         "mesh", summary: "Look after this peer's place in the mesh",
         subcommands: [
-            .meshAuth, .meshStatus, .meshList, .meshUnpair, .meshSecurity, .meshRekey, .meshReset, .meshRevoke,
+            .meshAuth, .meshStatus, .meshList, .meshUnpair, .meshSecurity, .meshPeer, .meshPromote, .meshDemote, .meshRekey,
+            .meshReset, .meshRevoke, .meshTunnel,
         ], group: "Agent mobility",
         later: [
-            "setup-trust", "peer", "promote", "demote",
+            "setup-trust",
         ])
 
     private static let meshStatus = Command(

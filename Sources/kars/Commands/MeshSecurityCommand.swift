@@ -1,7 +1,4 @@
 import CommandTree
-import MeshNode
-import Resources
-import Transport
 
 extension Command {
     /// `kars mesh security`
@@ -17,38 +14,41 @@ extension Command {
             Example("kars mesh security strict --context prod", "Ask for registration again"),
         ])
 
-    private static let context = Option.value(
-        "context", "name", help: "Context of the kubeconfig", defaultNote: "the present one")
+    private static let requirement = "KARS_RELAY_REQUIRE_REGISTRATION"
+    private static let relayOptions = [
+        ClusterCommand.namespace("agentmesh", "relay"), ClusterCommand.deployment("relay", "relay"), ClusterCommand.context,
+    ]
 
     private static func meshSecurity(_ name: String, requires: Bool) -> Command {
         Command(
             name,
             summary: requires ? "Let in only whom the registry knows" : "Let in anybody who proves a key, after a question",
-            options: requires ? [context] : [context, Confirmation.option], environment: [ClusterDoor.kubeconfig]
+            options: requires ? relayOptions : relayOptions + [Confirmation.option], environment: [ClusterDoor.kubeconfig]
         ) { invocation in
-            try await withRelay(invocation) { relay in
-                guard try await relay.requiresRegistration() != requires else {
+            try await ClusterCommand.withDeployment(container: "relay", invocation) { relay in
+                guard try await requiresRegistration(relay) != requires else {
                     return try Console.line("the relay is \(name) already")
                 }
                 if !requires {
                     try Confirmation.require("Let peers that no registry knows connect to this cluster's relay", invocation)
                 }
                 if Console.showsProgress { Console.complain("  waiting for the relay to start anew") }
-                try await relay.setRequiresRegistration(requires)
+                try await relay.set(requirement, to: requires ? "true" : "false")
                 try Console.line("the relay is \(name) now")
             }
         }
     }
 
     private static let meshSecurityStatus = Command(
-        "status", summary: "Say whom the relay lets in", options: [context, OutputFormat.option], environment: [ClusterDoor.kubeconfig]
+        "status", summary: "Say whom the relay lets in", options: relayOptions + [OutputFormat.option],
+        environment: [ClusterDoor.kubeconfig]
     ) { invocation in
         struct Answer: Encodable {
             let mode: String
             let requiresRegistration: Bool
         }
-        try await withRelay(invocation) { relay in
-            let requires = try await relay.requiresRegistration()
+        try await ClusterCommand.withDeployment(container: "relay", invocation) { relay in
+            let requires = try await requiresRegistration(relay)
             let answer = Answer(mode: requires ? "strict" : "open", requiresRegistration: requires)
             try OutputFormat.print(answer, invocation) {
                 "\(answer.mode): \(requires ? "only whom the registry knows is let in" : "anybody who proves a key is let in")\n"
@@ -56,13 +56,8 @@ extension Command {
         }
     }
 
-    private static func withRelay(_ invocation: Invocation, _ body: (ClusterRelay) async throws -> Void) async throws {
-        let loop = try EventLoop(name: "kars")
-        defer { loop.shutdown() }
-        do {
-            try await body(ClusterRelay(client: try ClusterDoor.client(invocation.value("context"), invocation, loop)))
-        } catch let error as KubernetesError {
-            throw OperationFailure(.unavailable, "\(error)")
-        }
+    /// Unset means so.
+    private static func requiresRegistration(_ relay: ClusterDeployment) async throws -> Bool {
+        try await relay.value(of: requirement) != "false"
     }
 }

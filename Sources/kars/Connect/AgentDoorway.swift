@@ -39,6 +39,13 @@ struct AgentDoorway: Sendable {
             tls: ClientTLS(caFile: invocation.value("ca")))
     }
 
+    /// The page's address at a place that leads to the gateway. The token stands in the fragment, which a browser keeps to
+    /// itself.
+    func webAddress(_ host: String, _ port: Int) -> String {
+        let name = host.contains(":") ? "[\(host)]" : host
+        return "\(url.scheme.rawValue)://\(name):\(port)/#agent=\(agent)&token=\(token)"
+    }
+
     /// Where the gateway itself listens.
     var gateway: (host: String, port: Int)? {
         if case .tcp(let host, let port) = url.place { return (host, port) }

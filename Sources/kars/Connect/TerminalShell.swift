@@ -14,7 +14,7 @@ struct TerminalShell {
     let socket: String
 
     /// Bash where the sandbox has it.
-    private static let command = [
+    static let command = [
         "/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec /bin/sh -i",
     ]
     /// Longest the rest of the output is waited for once the shell ended.

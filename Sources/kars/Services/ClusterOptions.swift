@@ -42,6 +42,10 @@ enum ClusterOptions {
             "advertise-pods",
             help: "Pods tell other peers their own address: moves then send their bulk there, where pods can be reached",
             environment: ServiceOptions.variable("node", "advertise-pods")),
+        .flag(
+            "federation", negatable: true, isOn: true,
+            help: "Deal with paired peers elsewhere; else only with the nodes of the pods ('kars mesh peer')",
+            environment: ServiceOptions.variable("node", "federation")),
         .value(
             "sandboxes-per-peer", "count", kind: .integer(1...10_000),
             help: "Agents that one peer may bring to a cluster", defaultValue: "64",
@@ -78,6 +82,7 @@ enum ClusterOptions {
         settings.nodePool = invocation.value("node-pool")
         settings.guardsEgress = invocation.flag("egress-guard")
         settings.advertisesPods = invocation.flag("advertise-pods")
+        settings.federates = invocation.flag("federation")
         settings.sandboxesPerPeer = try invocation.integer("sandboxes-per-peer") ?? 64
         return (settings, api)
     }

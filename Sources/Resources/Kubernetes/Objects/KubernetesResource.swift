@@ -55,6 +55,8 @@ extension KubernetesResource {
     public static let jobs = KubernetesResource(group: "batch", version: "v1", plural: "jobs", kind: "Job")
     public static let networkPolicies = KubernetesResource(
         group: "networking.k8s.io", version: "v1", plural: "networkpolicies", kind: "NetworkPolicy")
+    public static let ingresses = KubernetesResource(
+        group: "networking.k8s.io", version: "v1", plural: "ingresses", kind: "Ingress")
     public static let leases = KubernetesResource(
         group: "coordination.k8s.io", version: "v1", plural: "leases", kind: "Lease")
     public static let customResourceDefinitions = KubernetesResource(
