@@ -54,6 +54,7 @@ test-cluster: release image ## Test all that needs a cluster on a real Kubernete
 		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
 		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \
 		Tests/Scripts/controller-test.sh && \
+		Tests/Scripts/promote-test.sh && \
 		scripts/demo-cluster || status=1; \
 		scripts/test-cluster down; exit $$status
 
