@@ -24,6 +24,14 @@ struct RelayHealth: Sendable {
     /// Whether agents show tokens of Entra.
     let verifiesApplications: Bool
 
+    /// For an address whose budget is used up (``RelayLimits/strangersPerMinute``).
+    static var tooMany: HTTPResponse {
+        var answer = HTTPResponse.json(Detail(detail: "too many requests from your address"), status: 429)
+        answer.headers.add("retry-after", "60")
+        answer.closesConnection = true
+        return answer
+    }
+
     func answer(_ request: HTTPRequest) -> HTTPResponse {
         guard request.method == "GET" || request.method == "HEAD" else {
             return .json(Detail(detail: "method not allowed"), status: 405)

@@ -3,8 +3,22 @@ public struct RelayLimits: Sendable {
     /// Longest frame in bytes, sent or forwarded; above it the socket closes with 1009. Common clients
     /// refuse to receive more than 1 MiB.
     public var frameBytes = 1 << 20
-    /// Longest connect frame in bytes; it may hold a token of 16,384. A longer first frame closes with 1009.
+    /// Longest connect frame in bytes, all fragments together; it may hold a token of 16,384. A longer first frame closes
+    /// with 1009. It is the only frame of a connection that is looked at before its key is proven.
     public var connectFrameBytes = 32 << 10
+    /// Bytes that may arrive on a connection before its key is proven, TLS, HTTP and control frames too; above it the
+    /// socket closes with 1008. Looked at every ``strangerInterval``, as the library tells of no pings.
+    public var strangerBytes = 256 << 10
+    /// Time between two looks at ``strangerBytes``.
+    public var strangerInterval: Duration = .milliseconds(250)
+    /// Connections of one IPv4 address or IPv6 /64 that end without a proven key, and HTTP requests, a minute and at
+    /// once; loopback and Unix sockets are exempt. Above it connections are cut unread and requests answered with 429.
+    /// Connections under way count too, until the key is proven.
+    public var strangersPerMinute = 1_000
+    /// Addresses whose failures are remembered; beyond it those forgotten first have shown nothing for longest.
+    public var strangerAddresses = 65_536
+    /// Whether this machine's own addresses are exempt from bounds by address. Tests have no other.
+    var isLoopbackExempt = true
     /// Connections open at once, over all loops.
     public var connections = 10_000
     /// Connections open at once from one IPv4 address or one IPv6 /64; loopback and Unix sockets are exempt.

@@ -14,6 +14,7 @@ struct RelayMetrics: Sendable {
     let acknowledged: Counter
     let pauses: Counter
     let succeeded: Counter
+    let strangersCut: Counter
     let residentBytes: Gauge
     let isShedding: Gauge
     /// Seconds from the begin of a change to its fsync.
@@ -40,6 +41,8 @@ struct RelayMetrics: Sendable {
             "kars_relay_read_pauses_total", "Times a connection was not read for its rate or a slow disk.")
         succeeded = metrics.counter(
             "kars_relay_messages_succeeded_total", "Messages given to the successor of their recipient.")
+        strangersCut = metrics.counter(
+            "kars_relay_strangers_cut_total", "Connections cut on arrival for what their address did before.")
         residentBytes = metrics.gauge("kars_relay_resident_bytes", "Memory the process holds.")
         isShedding = metrics.gauge(
             "kars_relay_shedding", "1 while the memory ceiling is exceeded and new connections are refused.")

@@ -184,9 +184,14 @@ extension RelayService {
             health: health, metrics: metrics, verifiesApplications: configuration.entra != nil)
         return try await Server(
             loops: loops, endpoint: configuration.endpoint, tls: configuration.tls, secure: configuration.secure,
-            limits: limits
+            limits: limits,
+            admits: { address in
+                if context.strangers.take(address) { return true }
+                context.metrics.strangersCut.add()
+                return false
+            }
         ) { request in
-            answers.answer(request)
+            context.strangers.take(request.remoteAddress) ? answers.answer(request) : RelayHealth.tooMany
         } webSocket: { upgrade in
             upgrade.path == "/ws" || upgrade.path == "/" ? RelayConnection(context: context) : nil
         }

@@ -81,7 +81,8 @@ struct RelayLimitOptionsTests {
             try invocation(
                 "--max-connections", "7", "--connections-per-address", "6", "--frames-per-second", "5",
                 "--mib-per-second", "4", "--inbox-messages", "8", "--inbox-mib", "4", "--stored-mib", "2",
-                "--memory-mib", "64", "--message-lifetime", "90m"))
+                "--memory-mib", "64", "--message-lifetime", "90m", "--failed-connects-per-minute", "3",
+                "--handshake-time", "4s", "--connect-kib", "20", "--stranger-kib", "40"))
         #expect(limits.connections == 7)
         #expect(limits.connectionsPerPeer == 6)
         #expect(limits.framesPerSecond == 5 && limits.frameBurst == 10)
@@ -91,6 +92,10 @@ struct RelayLimitOptionsTests {
         #expect(limits.storedBytes == 2 << 20)
         #expect(limits.memoryBytes == 64 << 20)
         #expect(limits.timeToLive == .seconds(5400))
+        #expect(limits.strangersPerMinute == 3)
+        #expect(limits.handshakeTimeout == .seconds(4))
+        #expect(limits.connectFrameBytes == 20 << 10)
+        #expect(limits.strangerBytes == 40 << 10)
         #expect(throws: UsageError.self) { try invocation("--max-connections", "0") }
     }
 }

@@ -3,6 +3,7 @@ enum CloseReason: String, CaseIterable, Sendable {
     case notConnect = "not_connect"
     case handshakeTimeout = "handshake_timeout"
     case connectTooLong = "connect_too_long"
+    case strangerTooLoud = "stranger_too_loud"
     case tooManyFromPeer = "too_many_from_peer"
     case overloaded
     case fromMissing = "from_missing"
@@ -29,9 +30,17 @@ enum CloseReason: String, CaseIterable, Sendable {
         case .proofFailed: 4005
         case .replaced: 4006
         case .disconnect: 1000
-        case .tooManyFaults: 1008
+        case .tooManyFaults, .strangerTooLoud: 1008
         case .stalled, .registryUnavailable, .issuerUnavailable, .tooManyFromPeer, .overloaded: 1013
         case .restarting: 1012
+        }
+    }
+
+    /// Whether the relay could not serve a client that may have done nothing wrong.
+    var isOurs: Bool {
+        switch self {
+        case .overloaded, .registryUnavailable, .issuerUnavailable, .restarting: true
+        default: false
         }
     }
 

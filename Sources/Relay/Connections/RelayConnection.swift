@@ -38,6 +38,8 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     private var isVerified = false
     private var hasFetched = false
     private var hasProgressed = true
+    /// When a key must be proven, or admission refused for want of time.
+    private var handshakeEnd = ContinuousClock.now
 
     init(context: RelayContext) {
         self.context = context
@@ -60,7 +62,9 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         if context.memory.isExceeded {
             return close(.overloaded, detail: "the relay is overloaded, try again later")
         }
-        armTimer(after: context.limits.handshakeTimeout)
+        socket.setMaximumMessageBytes(min(context.limits.connectFrameBytes, context.limits.frameBytes))
+        handshakeEnd = .now + context.limits.handshakeTimeout
+        armTimer(after: min(context.limits.handshakeTimeout, context.limits.strangerInterval))
     }
 
     func webSocket(_ socket: WebSocket, didReceive message: UnsafeRawBufferPointer, isText: Bool) {
@@ -69,9 +73,6 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
         let wait = max(
             frameBucket.use(1, now: lastHeard), byteBucket.use(Double(message.count), now: lastHeard))
         if wait > .zero { pauseReading(for: wait) }
-        if case .awaitingConnect = phase, message.count > context.limits.connectFrameBytes {
-            return close(.connectTooLong, detail: "the connect frame is too long")
-        }
         guard isText else { return fault(.malformed, "a frame is text") }
         if case .checking(var held) = phase {
             heldBytes += message.count
@@ -93,6 +94,8 @@ final class RelayConnection: WebSocketDelegate, @unchecked Sendable {
     }
 
     func webSocketDidClose(_ socket: WebSocket, code: Int, reason: String) {
+        // The transport closes for a frame beyond the bound that was set at the opening.
+        if case .awaitingConnect = phase, code == 1009 { context.metrics.count(.connectTooLong) }
         noteEnd(of: "client", detail: "code \(code)")
         leave()
         self.socket = nil
@@ -119,6 +122,8 @@ extension RelayConnection {
         } catch {
             return close(error.reason, detail: error.detail)
         }
+        // The key is proven: frames may be as long as any, within what is held until the admission is decided.
+        socket?.setMaximumMessageBytes(context.limits.frameBytes)
         guard context.admission.asksOthers else { return open(agent) }
         phase = .checking(held: [])
         socket?.pauseReading()
@@ -158,6 +163,7 @@ extension RelayConnection {
         // Up to 16 KiB of a secret that nobody asks for any more.
         agent.accessToken = nil
         phase = .open(agent)
+        context.strangers.giveBack(socket.remoteAddress)
         openedAt = .now
         context.metrics.agents.add(1)
         if isVerified { context.metrics.verifiedAgents.add(1) }
@@ -227,6 +233,8 @@ extension RelayConnection {
         }
     }
 
+    private var isOpen: Bool { if case .open = phase { true } else { false } }
+
     private func armTimer(after delay: Duration) {
         timer?.cancel()
         timer = socket?.loop.schedule(after: delay) { [weak self] in self?.timeIsUp() }
@@ -236,7 +244,12 @@ extension RelayConnection {
         switch phase {
         case .closed: return
         case .awaitingConnect, .checking:
-            close(.handshakeTimeout, detail: "no valid connect frame in time")
+            let left = handshakeEnd - .now
+            guard left > .zero else { return close(.handshakeTimeout, detail: "no valid connect frame in time") }
+            if case .awaitingConnect = phase, let bytes = socket?.receivedBytes(), bytes > context.limits.strangerBytes {
+                return close(.strangerTooLoud, detail: "too much was sent before a connect frame")
+            }
+            armTimer(after: min(left, context.limits.strangerInterval))
         case .open:
             let limit = context.limits.idleTimeout
             let silence = ContinuousClock.now - lastHeard
@@ -252,6 +265,7 @@ extension RelayConnection {
     func close(_ reason: CloseReason, detail: String?) {
         if case .closed = phase { return }
         noteEnd(of: reason.rawValue, detail: detail ?? "")
+        if reason.isOurs, !isOpen, let socket { context.strangers.giveBack(socket.remoteAddress) }
         leave()
         context.metrics.count(reason)
         if let detail { socket?.send(RelayFrame.error(detail)) }

@@ -8,6 +8,7 @@ final class RelayContext: Sendable {
     let store: any InboxStore
     let admission: Admission
     let peers: PeerCounts
+    let strangers: StrangerBudget
     let memory: MemoryCeiling
     /// nil without a registry.
     let successions: SuccessionWatch?
@@ -25,6 +26,9 @@ final class RelayContext: Sendable {
         self.store = store
         self.admission = admission
         peers = PeerCounts(limit: limits.connectionsPerPeer)
+        strangers = StrangerBudget(
+            perMinute: limits.strangersPerMinute, addresses: limits.strangerAddresses,
+            exemptsLoopback: limits.isLoopbackExempt)
         self.memory = memory
         self.successions = successions
         self.metrics = metrics

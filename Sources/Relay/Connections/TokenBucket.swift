@@ -1,4 +1,4 @@
-/// A rate with a burst. It never refuses: it says how long to wait before the next use.
+/// A rate with a burst. Time is monotonic: no change of the clock fills or empties it.
 struct TokenBucket: Sendable {
     private let rate: Double
     private let burst: Double
@@ -15,11 +15,26 @@ struct TokenBucket: Sendable {
         updated = now
     }
 
-    /// Uses units; the result is zero, or the time until the level is above zero again.
+    /// Uses units without refusing; the result is zero, or the time until the level is above zero again. A negative
+    /// amount gives some back.
+    @discardableResult
     mutating func use(_ amount: Double, now: ContinuousClock.Instant) -> Duration {
-        let passed = (now - updated) / .seconds(1)
-        level = min(burst, level + max(0, passed) * rate) - amount
-        updated = now
+        refill(now)
+        level = min(burst, level - amount)
         return level >= 0 ? .zero : .seconds(-level / rate)
+    }
+
+    /// Uses units if they are there; false, and nothing is used, when they are not.
+    mutating func take(_ amount: Double, now: ContinuousClock.Instant) -> Bool {
+        refill(now)
+        guard level >= amount else { return false }
+        level -= amount
+        return true
+    }
+
+    private mutating func refill(_ now: ContinuousClock.Instant) {
+        let passed = (now - updated) / .seconds(1)
+        level = min(burst, level + max(0, passed) * rate)
+        updated = now
     }
 }

@@ -73,6 +73,10 @@ final class WebSocketDial: ClientConnection, WebSocketLink, @unchecked Sendable 
         if let socket { lws_rx_flow_control(socket, isReading ? 1 : 0) }
     }
 
+    func setMaximumMessageBytes(_ bytes: Int) { channel?.maximumMessageBytes = bytes }
+
+    func receivedBytes() -> Int? { socket.flatMap { SocketTraffic.receivedBytes(of: lws_get_socket_fd($0)) } }
+
     private func handshakeDidEnd() -> Int32 {
         guard !isOver, let delegate = delegate.take() else { return -1 }
         setDeadline(after: nil)

@@ -12,6 +12,8 @@ public struct HTTPResponse: Sendable {
     public var status: Int
     public var headers: HTTPHeaders
     public var body: Body
+    /// Whether the connection ends with this answer, for peers that shall not ask again so soon.
+    public var closesConnection = false
 
     public init(status: Int, headers: HTTPHeaders = [:], body: Body = .bytes([])) {
         self.status = status

@@ -12,13 +12,15 @@ public final class Server: Sendable {
         let webSocket: WebSocketAcceptor?
         let limits: ServerLimits
         let customHeaders: [String]
+        let admits: @Sendable (_ remoteAddress: String) -> Bool
         private let open = Atomic<Int>(0)
         private let onEmpty = Mutex<[CheckedContinuation<Void, Never>]>([])
 
         init(
             http: @escaping HTTPHandler, webSocket: WebSocketAcceptor?, limits: ServerLimits,
-            customHeaders: [String]
+            customHeaders: [String], admits: @escaping @Sendable (String) -> Bool
         ) {
+            self.admits = admits
             self.http = http
             self.webSocket = webSocket
             self.limits = limits
@@ -71,18 +73,23 @@ public final class Server: Sendable {
     ///   - secure: a second place to listen, under the same bounds.
     ///   - customHeaders: names of request fields beyond the common ones that handlers want to see.
     ///     libwebsockets 4.1 has no way to list fields it does not know.
+    ///   - admits: asked for each connection as it arrives, with the peer's address; false cuts it unread, before TLS.
+    ///     Runs on a loop and must not block.
     ///   - http: answers a request whose body is complete; cancelled when the client goes away.
     ///   - webSocket: chooses who serves a WebSocket; nil refuses all with 404. Sub-protocols are not
     ///     negotiated: a client that insists on one is refused.
     /// - Throws: ``TransportError/cannotListen(_:_:)`` or ``TransportError/tls(_:)``.
     public init(
         loops: [EventLoop], endpoint: Endpoint, tls: ServerTLS? = nil, secure: SecureListener? = nil,
-        limits: ServerLimits = .init(), customHeaders: [String] = [], http: @escaping HTTPHandler, webSocket: WebSocketAcceptor? = nil
+        limits: ServerLimits = .init(), customHeaders: [String] = [],
+        admits: @escaping @Sendable (_ remoteAddress: String) -> Bool = { _ in true },
+        http: @escaping HTTPHandler, webSocket: WebSocketAcceptor? = nil
     ) async throws(TransportError) {
         precondition(!loops.isEmpty, "a server needs a loop")
         self.loops = loops
         certificates = [tls] + (secure.map { [$0.tls] } ?? [])
-        let core = Core(http: http, webSocket: webSocket, limits: limits, customHeaders: customHeaders)
+        let core = Core(
+            http: http, webSocket: webSocket, limits: limits, customHeaders: customHeaders, admits: admits)
         self.core = core
         // Wrong certificate files are told now, not at the first connection.
         for tls in certificates {
@@ -112,7 +119,7 @@ public final class Server: Sendable {
     ) async throws(TransportError) -> Acceptor {
         let next = Atomic<Int>(0)
         return try await Acceptor(loop: loops[0], endpoint: endpoint) { descriptor, address in
-            guard core.connectionDidBegin() else {
+            guard core.admits(address), core.connectionDidBegin() else {
                 Glibc.close(descriptor)
                 return
             }

@@ -8,6 +8,7 @@ extension ServerConnection {
         let stream = ResponseStream { [loop, weak self] in
             loop.execute { [weak self] in self?.requestWrite() }
         }
+        if answer.closesConnection { closesAfterResponse = true }
         let bodiless = isHead || answer.status == 204 || answer.status == 304
         var task: Task<Void, Never>?
         let framing: ResponseHead.Framing

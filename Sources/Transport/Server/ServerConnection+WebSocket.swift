@@ -53,4 +53,10 @@ extension ServerConnection: WebSocketLink {
     func setReading(_ isReading: Bool) {
         if let socket { lws_rx_flow_control(socket, isReading ? 1 : 0) }
     }
+
+    func setMaximumMessageBytes(_ bytes: Int) {
+        if case .webSocket(let channel) = state { channel.maximumMessageBytes = bytes }
+    }
+
+    func receivedBytes() -> Int? { socket.flatMap { SocketTraffic.receivedBytes(of: lws_get_socket_fd($0)) } }
 }

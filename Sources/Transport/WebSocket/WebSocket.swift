@@ -61,6 +61,17 @@ public final class WebSocket: Sendable {
     /// Lets the peer send again; from any thread.
     public func resumeReading() { onLoop { $0.setReading(true) } }
 
+    /// Replaces the bound of ``ServerLimits/maximumMessageBytes`` for what comes from now on; from any thread. A longer
+    /// message closes with 1009 as soon as it is known to be longer, so a stranger can be given less room.
+    public func setMaximumMessageBytes(_ bytes: Int) { onLoop { $0.setMaximumMessageBytes(bytes) } }
+
+    /// Bytes that arrived on the connection so far, control frames and handshakes too; nil where the kernel does not
+    /// count them, as on Unix sockets, and after the end. On the loop's thread alone.
+    public func receivedBytes() -> Int? {
+        loop.preconditionOnLoop()
+        return link.withLock { $0 }?.receivedBytes()
+    }
+
     /// What the loop writes next, if anything.
     func takeNext() -> Outbox.Next { outbox.withLock { $0.takeNext() } }
 
@@ -95,6 +106,8 @@ extension WebSocket: Hashable {
 protocol WebSocketLink: AnyObject, Sendable {
     func requestWritable()
     func setReading(_ isReading: Bool)
+    func setMaximumMessageBytes(_ bytes: Int)
+    func receivedBytes() -> Int?
     /// A close was queued: the socket must not outlive it for long.
     func endDidBegin()
 }

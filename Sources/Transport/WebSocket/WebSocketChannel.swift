@@ -7,7 +7,8 @@ final class WebSocketChannel {
 
     let webSocket: WebSocket
     private let delegate: any WebSocketDelegate
-    private let maximumMessageBytes: Int
+    /// Longest message in bytes, all fragments together.
+    var maximumMessageBytes: Int
     private var partial: [UInt8] = []
     private var closeCode = 1006
     private var closeReason = ""

@@ -11,6 +11,14 @@ enum RelayLimitOptions {
         count(
             "connections-per-address", "Connections of one address, loopback excepted", standard.connectionsPerPeer),
         count(
+            "failed-connects-per-minute",
+            "Connections without a proven key and HTTP requests of one address, loopback excepted", standard.strangersPerMinute),
+        .value(
+            "handshake-time", "time", kind: .duration, help: "Time from a connection to a proven key",
+            defaultValue: "10s", environment: ServiceOptions.variable("relay", "handshake-time")),
+        count("connect-kib", "KiB of the frame that proves a key", standard.connectFrameBytes >> 10),
+        count("stranger-kib", "KiB that may arrive in all before a key is proven", standard.strangerBytes >> 10),
+        count(
             "frames-per-second", "Frames that one connection may send for long; twice as many at once",
             Int(standard.framesPerSecond)),
         count(
@@ -43,6 +51,10 @@ enum RelayLimitOptions {
         }
         try set("max-connections") { limits.connections = $0 }
         try set("connections-per-address") { limits.connectionsPerPeer = $0 }
+        try set("failed-connects-per-minute") { limits.strangersPerMinute = $0 }
+        if let time = try invocation.duration("handshake-time") { limits.handshakeTimeout = time }
+        try set("connect-kib") { limits.connectFrameBytes = $0 << 10 }
+        try set("stranger-kib") { limits.strangerBytes = $0 << 10 }
         try set("frames-per-second") {
             limits.framesPerSecond = Double($0)
             limits.frameBurst = 2 * Double($0)
