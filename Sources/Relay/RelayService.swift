@@ -38,6 +38,7 @@ public final class RelayService: Sendable {
     private let metrics: RelayMetrics
     private let health: Health
     private let now: @Sendable () -> Date
+    private let clocks: SteadyClock.Sources
     private let phase = Mutex(Phase.idle)
 
     /// - Throws: ``RelayError`` for a configuration that is insecure or cannot work.
@@ -48,10 +49,12 @@ public final class RelayService: Sendable {
             configuration: configuration, logger: logger, metrics: metrics, health: health, now: { Date() })
     }
 
-    /// - Parameter now: the time of day, for proofs and expiry.
+    /// - Parameters:
+    ///   - now: the time of day, for proofs and access tokens.
+    ///   - clocks: what lifetimes of messages follow.
     init(
         configuration: RelayConfiguration, logger: Logger, metrics: Metrics, health: Health,
-        now: @escaping @Sendable () -> Date
+        now: @escaping @Sendable () -> Date, clocks: SteadyClock.Sources = .system
     ) throws(RelayError) {
         try configuration.validate()
         self.configuration = configuration
@@ -59,6 +62,7 @@ public final class RelayService: Sendable {
         self.metrics = RelayMetrics(metrics)
         self.health = health
         self.now = now
+        self.clocks = clocks
     }
 
     /// Opens the inbox and listens; ready when it returns.
@@ -77,7 +81,7 @@ public final class RelayService: Sendable {
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
             let inbox = try SQLiteInbox(
                 path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
-                commitDelay: configuration.limits.commitDelay, metrics: metrics, logger: logger,
+                commitDelay: configuration.limits.commitDelay, clocks: clocks, metrics: metrics, logger: logger,
                 onDamage: { [logger, health] in health.report($0, logger) })
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }

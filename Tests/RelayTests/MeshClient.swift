@@ -37,9 +37,14 @@ final class MeshClient: WebSocketDelegate, Sendable {
     }
 
     let identity: Identity
+    /// What it believes the time of day to be.
+    private let now: @Sendable () -> Date
     private let state = Mutex(State())
 
-    init(_ identity: Identity = .generate()) { self.identity = identity }
+    init(_ identity: Identity = .generate(), now: @escaping @Sendable () -> Date = { Date() }) {
+        self.identity = identity
+        self.now = now
+    }
 
     var did: String { identity.did.text }
     var frames: [ReceivedFrame] { state.withLock { $0.frames } }
@@ -71,7 +76,7 @@ final class MeshClient: WebSocketDelegate, Sendable {
 
     /// Proves the identity on an open socket.
     func introduce(as name: String? = nil, token: String? = nil, extensions: [String]? = nil) throws {
-        var frame = ConnectFrame.make(identity: identity, now: Date(), token: token)
+        var frame = ConnectFrame.make(identity: identity, now: now(), token: token)
         if let name { frame.from = name }
         var object = try JSONSerialization.jsonObject(with: Data(frame.encode())) as! [String: Any]
         object["extensions"] = extensions

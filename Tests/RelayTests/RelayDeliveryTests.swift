@@ -129,9 +129,10 @@ struct RelayDeliveryTests {
             alice.message("1", to: bob.did)
             _ = try await alice.next("receipt")
             // Takes a table away from under the relay.
+            let next = SQLiteInbox.migrations.count + 1
             let other = try Database(
                 path: folder.file("relay/inbox.db"),
-                migrations: [Migration(1, ""), Migration(2, "ALTER TABLE seen RENAME TO elsewhere")])
+                migrations: SQLiteInbox.migrations + [Migration(next, "ALTER TABLE seen RENAME TO elsewhere")])
             other.close()
             alice.message("2", to: bob.did)
             let error = try await alice.next("error")
@@ -281,12 +282,14 @@ struct RelayDeliveryTests {
 
     @Test func aMessageExpires() async throws {
         let folder = TemporaryFolder()
-        try await TestRelay.run(in: folder) { relay in
+        let machine = TestMachine()
+        try await TestRelay.run(in: folder, machine: machine) { relay in
             try await alice.join(relay)
             alice.message("old", to: bob.did)
             _ = try await alice.next("receipt")
         }
-        try await TestRelay.run(in: folder, clockAhead: 73 * 3600) { relay in
+        machine.pass(.seconds(73 * 3600))
+        try await TestRelay.run(in: folder, machine: machine) { relay in
             try await waitUntil("the expired message is gone") { relay.metric("kars_relay_inbox_messages") == 0 }
             #expect(relay.metric("kars_relay_frames_dropped_total{reason=\"expired\"}") == 1)
         }

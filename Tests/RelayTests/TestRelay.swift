@@ -33,7 +33,7 @@ struct TestRelay: Sendable {
     @discardableResult
     static func run<Result: Sendable>(
         in folder: TemporaryFolder = TemporaryFolder(), threads: Int = 2,
-        clockAhead: TimeInterval = 0, logger: Logger = .silent,
+        machine: TestMachine = TestMachine(), logger: Logger = .silent,
         configure: (inout RelayConfiguration) -> Void = { _ in },
         _ body: (TestRelay) async throws -> Result
     ) async throws -> Result {
@@ -45,7 +45,7 @@ struct TestRelay: Sendable {
         let health = Health(metrics: metrics)
         let service = try RelayService(
             configuration: configuration, logger: logger, metrics: metrics, health: health,
-            now: { Date() + clockAhead })
+            now: { machine.now }, clocks: machine.clocks)
         let loop = try EventLoop(name: "clients")
         do {
             let relay = TestRelay(

@@ -14,7 +14,7 @@ final class RelayContext: Sendable {
     let successions: SuccessionWatch?
     let metrics: RelayMetrics
     let logger: Logger
-    /// The time of day, for proofs and expiry.
+    /// The time of day, for proofs and access tokens alone.
     let now: @Sendable () -> Date
 
     init(
@@ -36,6 +36,6 @@ final class RelayContext: Sendable {
         self.now = now
     }
 
-    /// Milliseconds since 1970.
-    var milliseconds: Int64 { Int64(now().timeIntervalSince1970 * 1000) }
+    /// The time that lifetimes of messages are counted in.
+    var milliseconds: Int64 { store.milliseconds }
 }

@@ -6,7 +6,7 @@ struct InboxMessage: Sendable, Equatable {
     let sender: MeshAddress
     /// Chosen by the sender; unique for it and the recipient.
     let id: String
-    /// Milliseconds since 1970.
+    /// In ``InboxStore/milliseconds``.
     let expires: Int64
     /// As it is sent.
     let frame: [UInt8]

@@ -28,6 +28,20 @@ enum InboxSQL {
         return contents
     }
 
+    /// The last reading of the inbox's clock; nil in a new file.
+    static func clock(_ connection: Connection) throws -> SteadyClock.Reading? {
+        try connection.first("SELECT milliseconds, wall, boot, since_boot FROM clock") {
+            SteadyClock.Reading(
+                milliseconds: $0.int64(0), wall: $0.int64(1), boot: $0.text(2), sinceBoot: $0.int64(3))
+        }
+    }
+
+    static func note(_ reading: SteadyClock.Reading, on connection: Connection) throws {
+        try connection.execute(
+            "INSERT OR REPLACE INTO clock (place, milliseconds, wall, boot, since_boot) VALUES (1, ?, ?, ?, ?)",
+            .integer(reading.milliseconds), .integer(reading.wall), .text(reading.boot), .integer(reading.sinceBoot))
+    }
+
     /// Whether the message is new.
     ///
     /// - Parameter isAcknowledged: its ack follows in the same transaction, so only its id is kept.

@@ -1,8 +1,14 @@
+import Storage
+
 /// Durable inboxes. Calls never wait; they take effect in the order they were made, and each completion comes
 /// after its effect is on disk, on a thread of the store.
 ///
 /// A completion never runs inside the call that queued it.
 protocol InboxStore: Sendable {
+    /// The time that lifetimes are counted in, in milliseconds; no change of the machine's clock moves it
+    /// (``SteadyClock``).
+    var milliseconds: Int64 { get }
+
     /// Stores a message unless its id was seen within its time to live, also if it was acked since.
     func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void)
 
@@ -23,7 +29,7 @@ protocol InboxStore: Sendable {
         for recipient: MeshAddress, after sequence: Int64, now: Int64, limit: InboxUsage,
         completion: @escaping @Sendable (PendingMessages?) -> Void)
 
-    /// Deletes the oldest messages and remembered ids that expired by `now` (milliseconds since 1970).
+    /// Deletes the oldest messages and remembered ids that expired by `now`, in ``milliseconds``.
     func expire(now: Int64, completion: @escaping @Sendable (ExpiredMessages) -> Void)
 
     /// Returns when everything queued before is on disk.

@@ -20,7 +20,15 @@ final class SQLiteInbox: InboxStore {
                 recipient BLOB NOT NULL, seq INTEGER NOT NULL, sender BLOB NOT NULL, id TEXT NOT NULL,
                 expires INTEGER NOT NULL, frame BLOB NOT NULL, PRIMARY KEY (recipient, seq)
             ) WITHOUT ROWID;
-            """)
+            """),
+        Migration(
+            2,
+            """
+            CREATE TABLE clock (
+                place INTEGER PRIMARY KEY CHECK (place = 1), milliseconds INTEGER NOT NULL, wall INTEGER NOT NULL,
+                boot TEXT NOT NULL, since_boot INTEGER NOT NULL
+            );
+            """),
     ]
 
     /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
@@ -57,13 +65,17 @@ final class SQLiteInbox: InboxStore {
     private let metrics: RelayMetrics?
     /// What was there at the opening.
     let contents: InboxContents
+    /// Goes on from the reading in the file, which every expiry renews.
+    private let clock: SteadyClock
 
     /// Opens or creates the file. Blocks.
     ///
-    /// - Parameter commitDelay: how long a commit under load waits for more to join it.
+    /// - Parameters:
+    ///   - commitDelay: how long a commit under load waits for more to join it.
+    ///   - clocks: of the machine.
     init(
-        path: String, recentIDs: Int, commitDelay: Duration = .zero, metrics: RelayMetrics? = nil, logger: Logger,
-        onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
+        path: String, recentIDs: Int, commitDelay: Duration = .zero, clocks: SteadyClock.Sources = .system,
+        metrics: RelayMetrics? = nil, logger: Logger, onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
     ) throws {
         self.commitDelay = commitDelay
         self.metrics = metrics
@@ -75,7 +87,10 @@ final class SQLiteInbox: InboxStore {
         }
         self.logger = logger
         contents = try database.readBlocking { try InboxSQL.contents($0, recentIDs: recentIDs) }
+        clock = SteadyClock(after: try database.readBlocking { try InboxSQL.clock($0) }, sources: clocks)
     }
+
+    var milliseconds: Int64 { clock.milliseconds }
 
     var queuedBytes: Int { waiting.load(ordering: .relaxed) }
 
@@ -166,7 +181,7 @@ extension SQLiteInbox {
             let operations = takeOperations()
             batch.operations.withLock { $0 = operations }
             batch.began.withLock { $0 = .now }
-            return try Self.run(operations, on: connection)
+            return try run(operations, on: connection)
         } completion: { [self] result in
             // A change whose transaction could not begin never ran: its operations still wait.
             let operations = batch.operations.withLock { $0 } ?? takeOperations()
@@ -187,7 +202,7 @@ extension SQLiteInbox {
     }
 
     /// Does all operations and returns what to report once they are on disk.
-    private static func run(
+    private func run(
         _ operations: [InboxOperation], on connection: Connection
     ) throws -> [@Sendable () -> Void] {
         let ackOfStore = AckPairs.find(in: operations)
@@ -214,6 +229,7 @@ extension SQLiteInbox {
                 return { completion(page) }
             case .expire(let now, let completion):
                 let expired = try InboxSQL.expire(now: now, on: connection)
+                try InboxSQL.note(clock.reading, on: connection)
                 return { completion(expired) }
             case .flush(let completion): return completion
             }
