@@ -1,3 +1,4 @@
+import CWebSockets
 import Glibc
 
 /// What the kernel counted for a socket.
