@@ -16,6 +16,8 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
     case journal(path: String, reason: String)
     /// The journal's chain of digests does not hold at this byte.
     case damaged(path: String, offset: Int)
+    /// The index beside the journal does not fit it; it is made anew before anybody hears of this.
+    case indexLost
     /// Another agent works in the workspace.
     case inUse(path: String)
 
@@ -29,6 +31,7 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
         case .stopped: "the agent is stopping"
         case .journal(let path, let reason): "\(path): \(reason)"
         case .damaged(let path, let offset): "the journal \(path) is damaged at byte \(offset)"
+        case .indexLost: "the index of the journal does not fit it"
         case .inUse(let path): "another agent uses the journal \(path)"
         }
     }
@@ -42,7 +45,7 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
         case .busy: "busy"
         case .full: "full"
         case .stopped: "stopping"
-        case .journal, .damaged, .inUse: "journal_failed"
+        case .journal, .damaged, .indexLost, .inUse: "journal_failed"
         }
     }
 
@@ -52,7 +55,7 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
         case .messageTooLong: 413
         case .frozen, .busy, .stopped: 503
         case .full: 507
-        case .journal, .damaged, .inUse: 500
+        case .journal, .damaged, .indexLost, .inUse: 500
         }
     }
 }

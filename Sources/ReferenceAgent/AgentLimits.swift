@@ -7,10 +7,13 @@ public struct AgentLimits: Sendable {
     public var maximumRequestBytes = 512 << 10
     /// Conversations in one workspace.
     public var maximumConversations = 100_000
-    /// Turns in one workspace; each costs 16 bytes of memory.
+    /// Turns in one workspace; each costs 32 bytes of the index beside the journal.
     public var maximumTurns = 10_000_000
     /// Request ids remembered, the latest ones: how far back a repeat is recognised.
     public var maximumRequestIDs = 10_000
+    /// Turns after which the index is brought to the workspace: how many a start reads from the journal. Where
+    /// there are more conversations than that, it is as many turns as conversations, for a checkpoint lists those.
+    public var checkpointTurns = 256
     /// Turns waiting for the journal.
     public var maximumWaiting = 4096
     /// Turns of one stream that wait for their answer.

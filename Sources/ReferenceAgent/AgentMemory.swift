@@ -28,11 +28,40 @@ final class AgentMemory: Sendable {
     /// Guards the journal; taken by the writer for one batch and by readers for one page.
     private let journal: Mutex<TurnJournal>
     private let writer = DispatchQueue(label: "kars.agent.journal")
+    private let logger: Logger
+    /// What the start did not read is read later; the lock is held to set or take it.
+    private let check = Mutex<JournalCheck?>(nil)
+    /// Turns that the start took from the index without reading them.
+    let unreadTurns: Int
 
-    init(workspace: String, limits: AgentLimits, logger: Logger) throws(AgentError) {
+    /// - Parameter checkDelay: how long the check of what was not read waits, for clients that waited for the start.
+    init(
+        workspace: String, limits: AgentLimits, logger: Logger, checkDelay: DispatchTimeInterval = .seconds(1)
+    ) throws(AgentError) {
         self.limits = limits
-        journal = Mutex(try TurnJournal(workspace: workspace, limits: limits, logger: logger))
+        self.logger = logger
+        let opened = try TurnJournal(workspace: workspace, limits: limits, logger: logger)
+        let unread = opened.unread
+        unreadTurns = unread == nil ? 0 : opened.index.turnCount - opened.index.newTurns
+        journal = Mutex(opened)
+        if let unread { startCheck(of: unread, after: checkDelay) }
+        // A journal without an index gets one before the first turn, once for all starts to come.
+        writer.async { [weak self] in self?.checkpointIfDue() }
     }
+
+    private func startCheck(of unread: JournalCheck.Stretch, after delay: DispatchTimeInterval) {
+        let made = JournalCheck(unread) { [weak self] damage in
+            guard let self else { return }
+            check.withLock { $0 = nil }
+            guard let damage else { return }
+            logger.error("the journal is damaged", ["error": damage])
+            journal.withLock { $0.fail("\(damage)") }
+        }
+        check.withLock { $0 = made }
+        made.start(after: delay)
+    }
+
+    deinit { check.withLock { $0?.cancel() } }
 
     /// Queues a turn in the order of the calls; any thread. `completion` runs on the writer's queue.
     func submit(_ request: ChatRequest, completion: @escaping Completion) {
@@ -62,6 +91,7 @@ final class AgentMemory: Sendable {
     /// Like ``freeze()``, for good; the workspace is then free for another agent.
     func stop() async {
         _ = await settle { $0.isStopped = true }
+        check.withLock { $0.take()?.cancel() }
         journal.withLock { $0.close() }
     }
 
@@ -114,8 +144,15 @@ final class AgentMemory: Sendable {
         }
         let failure = synchronize()
         for (completion, answer) in answers { completion(failure.map { .failure($0) } ?? answer) }
+        if failure == nil { checkpointIfDue() }
         let state = state
         for completion in barriers { completion(failure.map { .failure($0) } ?? .success(state)) }
+    }
+
+    /// On the writer's queue, when every turn is on the disk; before a freeze is answered, so that a frozen workspace
+    /// rests.
+    private func checkpointIfDue() {
+        journal.withLock { if $0.isCheckpointDue { $0.checkpoint() } }
     }
 
     /// Outside the journal's lock, so that readers need not wait for the disk.

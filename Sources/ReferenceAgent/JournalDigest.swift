@@ -4,9 +4,14 @@ import CSodium
 /// with the digest before it. Two workspaces with the same digest hold the same conversations.
 struct JournalDigest: Equatable, Sendable {
     static let byteCount = 32
-    private(set) var bytes = [UInt8](repeating: 0, count: byteCount)
+    private(set) var bytes: [UInt8]
 
-    init() {
+    init() { self.init(bytes: [UInt8](repeating: 0, count: Self.byteCount)) }
+
+    /// Goes on where a journal ended.
+    init(bytes: [UInt8]) {
+        precondition(bytes.count == Self.byteCount)
+        self.bytes = bytes
         // Any number of calls is allowed; without it libsodium picks no implementation for this processor.
         precondition(sodium_init() >= 0, "libsodium does not start")
     }
