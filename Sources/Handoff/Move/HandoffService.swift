@@ -11,6 +11,7 @@ public actor HandoffService {
     private let incoming: IncomingMoves
     private let pairings: PairingService
     private let fence: HomeFence
+    private let homes: PresentHome
     private var outgoing: [String: OutgoingMove] = [:]
     /// Agents at home here that the registry has not confirmed since the start.
     private var unconfirmed: Set<String> = []
@@ -26,6 +27,7 @@ public actor HandoffService {
             places: PlaceFinder(calls: calls, pairings: pairings), loop: loop, logger: logger)
         incoming = IncomingMoves(services: services, folder: folder + "/moves")
         fence = HomeFence(services: services)
+        homes = PresentHome(services: services, pairings: pairings)
         self.pairings = pairings
     }
 
@@ -184,8 +186,9 @@ public actor HandoffService {
         let sandbox = try await sandboxes.record(name)
         if isHere(request.target) {
             guard sandbox.home.key != services.identity.publicKey else { throw Self.alreadyHome(name) }
+            let home = try await homes.find(sandbox)
             throw OperationFailure(
-                .refused, "\(name) lives at \(sandbox.homeName), and what would move is known there",
+                .refused, "\(name) lives at \(home.homeName), and what would move is known there",
                 hint: "run this there, or move it: 'kars handoff \(name) --to local'")
         }
         let (asked, peerName) = try await taker(request.target, of: sandbox)
@@ -295,8 +298,9 @@ public actor HandoffService {
 
     // MARK: Bringing home
 
-    private func fetch(_ sandbox: SandboxRecord) async throws -> HandoffProgress {
-        try await checkStill(sandbox.name)
+    private func fetch(_ known: SandboxRecord) async throws -> HandoffProgress {
+        try await checkStill(known.name)
+        let sandbox = try await homes.find(known)
         await incoming.invite(sandbox.lineage, from: sandbox.home)
         do {
             let progress = seenFromHere(

@@ -95,6 +95,19 @@ public struct RegistryClient: Sendable {
         guard response.status == 200 || response.status == 429 else { throw failure(response, "heartbeat") }
     }
 
+    /// The homes an agent had, as the registry tells them, newest first; only for what a person is told.
+    ///
+    /// - Parameter limit: from 1 to 100.
+    public func latestHomes(of agent: DID, limit: Int) async throws -> [DID] {
+        struct History: Decodable {
+            struct Entry: Decodable { let home: String }
+            let history: [Entry]
+        }
+        let found: History = try await fetch(
+            "/v1/agents/\(agent)/home/history?limit=\(limit)", "reading the homes of \(agent)")
+        return found.history.prefix(limit).compactMap { try? DID(parsing: $0.home) }
+    }
+
     /// What the registry says of an agent's home, on its word alone; ``home(of:)`` asks its log, too.
     public func homeRecord(of agent: DID) async throws -> HomeRecord? {
         let response = try await send("GET", "/v1/agents/\(agent)/home")
