@@ -12,7 +12,8 @@ struct AgentRoutes: Sendable {
         case ("GET", "/v1/state"): return .json(memory.state)
         case ("POST", "/v1/chat"):
             do throws(AgentError) {
-                let chat = try ChatRequest(parsing: request.body, limits: limits)
+                let chat = try ChatRequest(
+                    parsing: request.body, gateID: request.headers[ChatRequest.gateHeader], limits: limits)
                 return try await .json(memory.chat(chat).get())
             } catch { return Self.failure(error) }
         case ("POST", "/v1/freeze"): return Self.response(await memory.freeze())

@@ -11,6 +11,10 @@ struct ChatRequest: Sendable, Equatable {
 
     static let defaultConversation = "main"
     static let maximumNameLength = 128
+    /// The gate's name of a request that it sent on from another peer (runtime contract v1).
+    static let gateHeader = "kars-request-id"
+    /// Keeps those apart from what clients call theirs.
+    private static let gatePrefix = "gate:"
 
     private struct Wire: Decodable {
         let message: String
@@ -38,16 +42,18 @@ struct ChatRequest: Sendable, Equatable {
         self.requestID = requestID
     }
 
-    init(parsing json: [UInt8], limits: AgentLimits) throws(AgentError) {
+    /// - Parameter gateID: names the request where its client did not; one that is no name is ignored.
+    init(parsing json: [UInt8], gateID: String? = nil, limits: AgentLimits) throws(AgentError) {
         guard json.count <= limits.maximumRequestBytes else {
             throw .messageTooLong(limit: limits.maximumMessageBytes)
         }
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(json)) else {
             throw .invalidRequest(reason: "a chat request is a JSON object with the text \"message\"")
         }
+        let named = gateID.flatMap { Self.isRequestID($0) && Self.isRequestID(Self.gatePrefix + $0) ? Self.gatePrefix + $0 : nil }
         try self.init(
             message: wire.message, conversation: wire.conversation ?? Self.defaultConversation,
-            requestID: wire.request_id, limits: limits)
+            requestID: wire.request_id ?? named, limits: limits)
     }
 
     static func isConversation(_ text: String) -> Bool {

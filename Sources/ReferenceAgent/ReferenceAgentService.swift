@@ -44,6 +44,7 @@ public final class ReferenceAgentService: Sendable {
         do {
             let server = try await Server(
                 loops: [loop], endpoint: configuration.listen, limits: limits,
+                customHeaders: [ChatRequest.gateHeader],
                 http: { request in
                     guard let memory = await memory.wait() else { return .text("stopped\n", status: 503) }
                     return await AgentRoutes(memory: memory, limits: agentLimits).answer(request)

@@ -19,6 +19,7 @@ final class Chatter: Sendable {
     private let tokenFile: String
     private let conversation: String
     private let client: HTTPClient
+    private let namesRequests: Bool
     /// How often the node behind the gate was killed.
     private let kills = Atomic<Int>(0)
     private let isDown = Atomic<Bool>(false)
@@ -26,7 +27,9 @@ final class Chatter: Sendable {
     private let count = Atomic<Int>(0)
     private let refusals = Atomic<Int>(0)
 
-    init(gateway: String, tokenFile: String, conversation: String, loop: EventLoop) {
+    /// - Parameter namesRequests: whether its requests have a `request_id`; without, it must be let alone by kills.
+    init(gateway: String, tokenFile: String, conversation: String, loop: EventLoop, namesRequests: Bool = true) {
+        self.namesRequests = namesRequests
         self.gateway = gateway
         self.tokenFile = tokenFile
         self.conversation = conversation
@@ -93,8 +96,8 @@ final class Chatter: Sendable {
                 method: "POST", url: try ServiceURL(parsing: "http://\(gateway)/agents/a/v1/chat"),
                 headers: ["authorization": "Bearer \(token)", "content-type": "application/json"],
                 body: Array(
-                    try JSONEncoder().encode([
-                        "message": message, "conversation": conversation, "request_id": message,
-                    ]))))
+                    try JSONEncoder().encode(
+                        ["message": message, "conversation": conversation].merging(
+                            namesRequests ? ["request_id": message] : [:]) { $1 }))))
     }
 }

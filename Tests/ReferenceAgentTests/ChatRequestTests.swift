@@ -48,3 +48,15 @@ func deltasAddUpToTheReply(_ reply: String) {
     #expect(pieces.joined() == reply)
     #expect(pieces.count <= 4)
 }
+
+@Test func theGatesNameCountsWhereTheClientGaveNone() throws {
+    func id(_ json: String, _ gateID: String?) throws -> String? {
+        try ChatRequest(parsing: Array(json.utf8), gateID: gateID, limits: AgentLimits()).requestID
+    }
+    #expect(try id(#"{"message":"a"}"#, "7-8") == "gate:7-8")
+    #expect(try id(#"{"message":"a","request_id":"mine"}"#, "7-8") == "mine")
+    // No client is refused for what it did not send.
+    for name in ["", "a b", "a\"b", String(repeating: "n", count: 128)] {
+        #expect(try id(#"{"message":"a"}"#, name) == nil)
+    }
+}

@@ -89,6 +89,22 @@ private final class Listener: WebSocketDelegate {
     }
 }
 
+@Test func aRequestThatAGateSendsTwiceIsOneTurn() async throws {
+    try await Agent.with(TemporaryFolder()) { (agent) async throws in
+        func chat(_ name: String) async throws -> [UInt8] {
+            try await agent.client.send(
+                HTTPClientRequest(
+                    method: "POST", url: agent.url.appending(path: "/v1/chat"), headers: ["Kars-Request-ID": name],
+                    body: Array(#"{"message":"hello"}"#.utf8))
+            ).body
+        }
+        let first = try await chat("one")
+        #expect(try await chat("one") == first)
+        #expect(try await chat("two") != first)
+        #expect(try await agent.state().turns == 2)
+    }
+}
+
 @Test func anAbsentPreviousMessageIsNullAndNotMissing() async throws {
     try await Agent.with(TemporaryFolder()) { (agent) async throws in
         let response = try await agent.post("/v1/chat", #"{"message":"hello"}"#)

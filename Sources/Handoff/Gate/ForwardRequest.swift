@@ -17,10 +17,13 @@ public struct ForwardRequest: PeerOperation {
     /// Gates it came through; nil means one. It ends requests that would go round for ever between peers that
     /// each believe the agent at the other.
     public var hops: Int?
+    /// The name that the first gate gave it. A home that crashed after its agent had done what was asked is asked again,
+    /// and has forgotten; the agent may know it by this (``Gate/requestIDHeader``). Nil from a version that gives none.
+    public var requestID: String?
 
     public init(
         agent: String, method: String, target: String, contentType: String?, accept: String?, body: [UInt8],
-        hops: Int? = nil
+        hops: Int? = nil, requestID: String? = nil
     ) {
         self.agent = agent
         self.method = method
@@ -29,6 +32,7 @@ public struct ForwardRequest: PeerOperation {
         self.accept = accept
         self.body = WireBytes(body)
         self.hops = hops
+        self.requestID = requestID
     }
 
     public struct Answer: Codable, Sendable {

@@ -24,6 +24,10 @@ public final class Gate: AgentDoor {
     /// The runtime contract's hooks are for the node alone; a client must not freeze an agent.
     static let hooks: Set<String> = ["/v1/freeze", "/v1/thaw"]
 
+    /// Runtime contract v1: names a request that was sent on from another peer, so that an agent which gets it twice can
+    /// answer what it answered. Only gates set it.
+    static let requestIDHeader = "kars-request-id"
+
     let entries = Mutex<[String: Entry]>([:])
     let limits: GateLimits
     let client: HTTPClient
@@ -128,7 +132,12 @@ public final class Gate: AgentDoor {
         }
         guard !Self.isHook(path) else { return Self.error(403, "\(path) is for the node alone") }
         let target = path + Self.withoutToken(request.query)
-        return await Self.response(to: pass(entry.turnstile, agent, target, request, hops: 0))
+        var headers = request.headers
+        headers[Self.requestIDHeader] = nil
+        let inner = HTTPRequest(
+            method: request.method, path: request.path, headers: headers, body: request.body,
+            remoteAddress: request.remoteAddress)
+        return await Self.response(to: pass(entry.turnstile, agent, target, inner, hops: 0))
     }
 
     /// Takes a client's WebSocket, or nil when its path or token is not good; runs on the loop.
@@ -166,7 +175,11 @@ public final class Gate: AgentDoor {
         guard request.body.bytes.count <= limits.forwardedBytes else {
             throw OperationFailure(.invalid, "the request is too large to be sent on")
         }
+        guard request.requestID.map(Self.isRequestID) ?? true else {
+            throw OperationFailure(.invalid, "the name of the request is not one of a gate")
+        }
         var headers: HTTPHeaders = [:]
+        headers[Self.requestIDHeader] = request.requestID
         headers["content-type"] = request.contentType
         headers["accept"] = request.accept
         let inner = HTTPRequest(
@@ -250,7 +263,8 @@ extension Gate {
                         ForwardRequest(
                             agent: agent, method: request.method, target: target,
                             contentType: request.headers["content-type"], accept: request.headers["accept"],
-                            body: request.body, hops: hops + 1)))
+                            body: request.body, hops: hops + 1,
+                            requestID: request.headers[Self.requestIDHeader] ?? FrameID.make())))
             case .stopped, .held:
                 refused.add()
                 return .refused(503, "the agent is stopped")
@@ -341,6 +355,19 @@ extension Gate {
     }
 
     private static let maximumTargetBytes = 8_192
+
+    /// What a gate may name a request: letters, digits and dashes, so that it is one value of one header.
+    private static func isRequestID(_ text: String) -> Bool {
+        (1...64).contains(text.utf8.count)
+            && text.utf8.allSatisfy {
+                switch $0 {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"):
+                    true
+                default: false
+                }
+            }
+    }
 
     /// `?` and the query less the gateway token, which is not the agent's business; nothing without a query.
     static func withoutToken(_ query: String?) -> String {

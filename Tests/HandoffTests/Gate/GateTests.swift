@@ -364,4 +364,40 @@ import Transport
             #expect(hops == [2, 3, 4])
         }
     }
+
+    // MARK: Names of requests that are sent on
+
+    @Test func aRequestThatIsSentOnHasANameOfItsOwnThatTheAgentSees() async throws {
+        try await GateWorld.run { world async throws -> Void in
+            world.route(to: .forward(elsewhere))
+            for _ in 1...2 {
+                #expect(try await world.send("/agents/demo/v1/chat", method: "POST", body: [0x61]).status == 200)
+            }
+            // What a client says in the gate's place is not passed on.
+            #expect(
+                try await world.send("/agents/demo/x", headers: ["Kars-Request-ID": "chosen"]).status == 200)
+            let names = world.forwarded.requests.withLock { $0.compactMap(\.requestID) }
+            #expect(Set(names).count == 3 && !names.contains("chosen"))
+
+            // The next gate names it as the first did, to its agent and to further gates.
+            let sent = try #require(world.forwarded.requests.withLock { $0.first })
+            _ = try await world.gate.answer(sent)
+            #expect(world.forwarded.requests.withLock { $0.last?.requestID } == names[0])
+            world.release()
+            for _ in 1...2 { _ = try await world.gate.answer(sent) }
+            _ = try await world.send("/agents/demo/x", headers: ["Kars-Request-ID": "chosen"])
+            let seen = world.stub.seen.withLock { $0.map { $0.headers["kars-request-id"] } }
+            #expect(seen == [names[0], names[0], nil])
+        }
+    }
+
+    @Test(arguments: ["", "a b", "a\r\nx: y", "ü", "a\0", String(repeating: "a", count: 65)])
+    func aNameThatIsNoneIsRefused(_ name: String) async throws {
+        try await GateWorld.run { world async throws -> Void in
+            let request = ForwardRequest(
+                agent: "demo", method: "GET", target: "/x", contentType: nil, accept: nil, body: [], requestID: name)
+            await #expect(throws: OperationFailure.self) { try await world.gate.answer(request) }
+            #expect(world.stub.targets.isEmpty)
+        }
+    }
 }

@@ -42,7 +42,8 @@ final class GateWorld: Sendable {
         let folder = TemporaryFolder()
         let stub = StubAgent()
         let agent = try await Server(
-            loops: [loop], endpoint: .unix(path: folder.file("agent")), http: { await stub.answer($0) })
+            loops: [loop], endpoint: .unix(path: folder.file("agent")), customHeaders: [Gate.requestIDHeader],
+            http: { await stub.answer($0) })
         let log = ForwardLog()
         let gate = Gate(loop: loop, limits: limits, logger: .silent, metrics: Metrics()) { peer, request in
             log.requests.withLock { $0.append(request) }
@@ -52,7 +53,7 @@ final class GateWorld: Sendable {
         serverLimits.maximumBodyBytes = 8 << 20
         let server = try await Server(
             loops: [loop], endpoint: .tcp(host: "127.0.0.1", port: 0), limits: serverLimits,
-            http: { await gate.handle($0) })
+            customHeaders: [Gate.requestIDHeader], http: { await gate.handle($0) })
         let world = GateWorld(gate: gate, loop: loop, stub: stub, server: server, forwarded: log)
         stub.socket.withLock { $0 = folder.file("agent") }
         gate.open(Self.agent, token: Self.token, route: .local(socket: folder.file("agent")))
