@@ -50,7 +50,10 @@ struct ChatRequest: Sendable, Equatable {
         guard let wire = try? JSONDecoder().decode(Wire.self, from: Data(json)) else {
             throw .invalidRequest(reason: "a chat request is a JSON object with the text \"message\"")
         }
-        let named = gateID.flatMap { Self.isRequestID($0) && Self.isRequestID(Self.gatePrefix + $0) ? Self.gatePrefix + $0 : nil }
+        let named = gateID.flatMap { name in
+            let own = Self.gatePrefix + name
+            return Self.isRequestID(name) && Self.isRequestID(own) ? own : nil
+        }
         try self.init(
             message: wire.message, conversation: wire.conversation ?? Self.defaultConversation,
             requestID: wire.request_id ?? named, limits: limits)

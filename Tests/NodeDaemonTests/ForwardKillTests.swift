@@ -18,8 +18,8 @@ struct ForwardKillTests {
         }
         let chatters = (0..<12).map {
             Chatter(
-                gateway: local.gateway, tokenFile: local.home + "/node/tokens/a", conversation: "c\($0)", loop: mesh.loop,
-                namesRequests: false)
+                gateway: local.gateway, tokenFile: local.home + "/node/tokens/a", conversation: "c\($0)",
+                loop: mesh.loop, namesRequests: false)
         }
         let kills = TortureTests.isFull ? 40 : 6
         try await withThrowingTaskGroup(of: Void.self) { clients in

@@ -87,4 +87,39 @@ struct MovedOnTests {
             #expect(try await Self.refusal(a).hint?.hasPrefix("pair with that peer") == true)
         }
     }
+
+    @Test func theRecordOfDecisionsGoesAlongAndHoldsOverAllMoves() async throws {
+        try await Self.with(["a", "b", "c"], pairs: [("a", "b"), ("b", "c"), ("a", "c")]) { peers async throws in
+            let (a, b, c) = (peers["a"]!, peers["b"]!, peers["c"]!)
+            #expect(try await a.handoff("x", to: "b").phase == .complete)
+            _ = try await b.client.call(
+                UpdateCredentials(sandboxName: "x", credentials: ["K": WireBytes([1])], restart: false))
+            #expect(try await b.handoff("x", to: "c").phase == .complete)
+            #expect(try await a.handoff("x", to: "local").phase == .complete)
+            let told = try await a.client.call(CheckAgentAudit(sandboxName: "x"))
+            #expect(told.faults.isEmpty)
+            #expect(
+                told.rows.map(\.action) == [
+                    "sandbox:create", "handoff:init", "handoff:restore", "credentials:update", "handoff:init",
+                    "handoff:restore", "handoff:init", "handoff:restore",
+                ])
+            // Who wanted it: the operators of a and b, and then a itself, of c.
+            let (first, second, third) = (
+                try await a.client.call(PeerStatus()).did, try await b.client.call(PeerStatus()).did,
+                try await c.client.call(PeerStatus()).did
+            )
+            #expect(
+                told.rows.map(\.agent) == [
+                    "operator", "operator", first, "operator", "operator", second, first, third,
+                ])
+            #expect(told.moves.map(\.epoch) == [2, 3, 4] && told.moves.map(\.row) == [2, 5, 7])
+            #expect(told.moves.map(\.giver) == [first, second, third])
+            #expect(told.moves.allSatisfy { $0.isKnown == true })
+            // What the former homes keep is the beginning of it.
+            for (peer, rows) in [(b, 5), (c, 7)] {
+                let kept = try await peer.client.call(CheckAgentAudit(sandboxName: "x"))
+                #expect(kept.faults.isEmpty && kept.rows == Array(told.rows.prefix(rows)))
+            }
+        }
+    }
 }

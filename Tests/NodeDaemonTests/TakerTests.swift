@@ -331,4 +331,71 @@ struct TakerTests {
             #expect(world.services.gate.route(of: "a") == nil)
         }
     }
+
+    @Test func aRecordOfDecisionsThatDoesNotHoldIsRefused() async throws {
+        try await Self.run { world in
+            let giver = try await world.giver(), other = try await world.giver()
+            let folder = TemporaryFolder()
+            let store = try NodeStore(folder: folder.path, sealer: KeySealers.machineKey(folder: folder.path))
+            defer { store.close() }
+            let audit = AgentAudit(store: store), lineage = giver.agent.did
+            for number in 1...3 {
+                try await audit.append(lineage, agent: "operator", action: "op\(number)", decision: "success")
+            }
+            let rows = try await audit.rows(of: lineage, after: 0, limit: 10)
+            let head = try await audit.seal(lineage, epoch: 2, signer: giver.peer)
+            let foreign = try await audit.seal(lineage, epoch: 2, signer: other.peer)
+            let late = try await audit.seal(lineage, epoch: 3, signer: giver.peer)
+            let bad = [
+                AuditSegment(), AuditSegment(rows: rows), AuditSegment(rows: rows, heads: [foreign]),
+                AuditSegment(rows: rows, heads: [late]), AuditSegment(rows: [rows[0], rows[2]], heads: [head]),
+                AuditSegment(rows: Array(rows.dropLast()), heads: [head]),
+            ]
+            for segment in bad {
+                let offer = giver.offer()
+                _ = try await world.incoming.take(offer, from: giver.caller)
+                await Self.refused(.refused, "does not hold") {
+                    try await world.incoming.take(
+                        SendAudit(id: offer.id, piece: segment, isLast: true), from: giver.caller)
+                }
+            }
+            let offer = giver.offer()
+            _ = try await world.incoming.take(offer, from: giver.caller)
+            let long = AuditSegment(rows: Array(repeating: rows[0], count: SendAudit.pieceRows + 1))
+            await Self.refused(.invalid, "bounds") {
+                try await world.incoming.take(SendAudit(id: offer.id, piece: long), from: giver.caller)
+            }
+            await Self.refused(.notFound) {
+                try await world.incoming.take(SendAudit(id: offer.id), from: other.caller)
+            }
+            let good = AuditSegment(rows: rows, heads: [head])
+            let answer = try await world.incoming.take(
+                SendAudit(id: offer.id, piece: good, isLast: true), from: giver.caller)
+            #expect(answer.end.sequence == 0 && answer.end.hash.isEmpty)
+            #expect(try await world.services.journal.audit(of: offer.id) == good)
+            // Nothing of it counts before the agent is here.
+            #expect(try await world.services.sandboxes.audit.whole(of: lineage) == AuditSegment())
+        }
+    }
+
+    @Test func noGiverFillsThePeerWithRowsOfARecord() async throws {
+        try await Self.run { world in
+            let giver = try await world.giver()
+            let offer = giver.offer()
+            _ = try await world.incoming.take(offer, from: giver.caller)
+            let folder = TemporaryFolder()
+            let store = try NodeStore(folder: folder.path, sealer: KeySealers.machineKey(folder: folder.path))
+            defer { store.close() }
+            let audit = AgentAudit(store: store)
+            try await audit.append(giver.agent.did, agent: "operator", action: "op", decision: "success")
+            let row = try #require(try await audit.rows(of: giver.agent.did, after: 0, limit: 1).first)
+            let piece = AuditSegment(rows: Array(repeating: row, count: SendAudit.pieceRows))
+            for _ in 1...(AgentAudit.keptRows / SendAudit.pieceRows) {
+                _ = try await world.incoming.take(SendAudit(id: offer.id, piece: piece), from: giver.caller)
+            }
+            await Self.refused(.invalid, "bounds") {
+                try await world.incoming.take(SendAudit(id: offer.id, piece: piece), from: giver.caller)
+            }
+        }
+    }
 }

@@ -17,8 +17,8 @@ public struct ForwardRequest: PeerOperation {
     /// Gates it came through; nil means one. It ends requests that would go round for ever between peers that
     /// each believe the agent at the other.
     public var hops: Int?
-    /// The name that the first gate gave it. A home that crashed after its agent had done what was asked is asked again,
-    /// and has forgotten; the agent may know it by this (``Gate/requestIDHeader``). Nil from a version that gives none.
+    /// The name that the first gate gave it. A home that crashed after its agent had done what was asked is asked
+    /// again and has forgotten; the agent may know it by this (``Gate/requestIDHeader``). Nil from older versions.
     public var requestID: String?
 
     public init(

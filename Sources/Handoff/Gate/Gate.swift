@@ -24,8 +24,8 @@ public final class Gate: AgentDoor {
     /// The runtime contract's hooks are for the node alone; a client must not freeze an agent.
     static let hooks: Set<String> = ["/v1/freeze", "/v1/thaw"]
 
-    /// Runtime contract v1: names a request that was sent on from another peer, so that an agent which gets it twice can
-    /// answer what it answered. Only gates set it.
+    /// Runtime contract v1: names a request that was sent on from another peer, so that an agent which gets it twice
+    /// can answer what it answered. Only gates set it.
     static let requestIDHeader = "kars-request-id"
 
     let entries = Mutex<[String: Entry]>([:])

@@ -44,6 +44,8 @@ public actor HandoffService {
         table.register(ListMissing.self) { try await incoming.missing($0, from: $1) }
         table.register(SendChunks.self) { try await incoming.take($0, from: $1) }
         table.register(SendCredentials.self) { try await incoming.take($0, from: $1) }
+        table.register(SendAudit.self) { try await incoming.take($0, from: $1) }
+        table.register(CheckAgentAudit.self) { request, _ in try await self.audit(request.sandboxName) }
         table.register(BuildTree.self) { try await incoming.build($0, from: $1) }
         table.register(CommitMove.self) { try await incoming.commit($0, from: $1) }
         table.register(CancelMove.self) { try await incoming.cancel($0, from: $1) }
@@ -177,7 +179,7 @@ public actor HandoffService {
             return try await fetch(sandbox)
         }
         let (peer, name) = try await taker(request.target, of: sandbox)
-        return try await give(sandbox, to: peer, named: name)
+        return try await give(sandbox, to: peer, named: name, by: "operator")
     }
 
     /// What a move would do.
@@ -262,7 +264,7 @@ public actor HandoffService {
     }
 
     private func give(
-        _ sandbox: SandboxRecord, to peer: PeerIdentity, named peerName: String
+        _ sandbox: SandboxRecord, to peer: PeerIdentity, named peerName: String, by caller: String
     ) async throws -> HandoffProgress {
         let name = sandbox.name
         try await checkStill(name)
@@ -278,8 +280,11 @@ public actor HandoffService {
                     id: FrameID.make(), sandbox: name, direction: "out", peer: peerName, peerDID: peer.did.text,
                     startedAt: Date()),
                 peer: peer, lineage: sandbox.lineage, epoch: sandbox.epoch + 1, oldAgent: sandbox.agent)
-            // On disk before the caller hears of it: whoever asks next finds it.
-            try await services.journal.write(record)
+            // On disk before the caller hears of it: whoever asks next finds it. Both share a commit.
+            async let noted: Void = services.sandboxes.audit.append(
+                sandbox.lineage, agent: caller, action: "handoff:init", decision: "success")
+            async let written: Void = services.journal.write(record)
+            _ = try await (noted, written)
             let move = OutgoingMove(record, services: services)
             outgoing[name] = move
             conclude(move, of: name) { await $0.run() }
@@ -333,7 +338,8 @@ public actor HandoffService {
         guard sandbox.home.key == services.identity.publicKey else {
             throw OperationFailure(.refused, "that agent does not live here")
         }
-        return try await give(sandbox, to: peer, named: pairing.peerName ?? pairing.name)
+        return try await give(
+            sandbox, to: peer, named: pairing.peerName ?? pairing.name, by: peer.did.text)
     }
 
     private func requested(
@@ -365,6 +371,36 @@ public actor HandoffService {
     private func abortRequested(_ lineage: DID, _ caller: OperationCaller) async throws -> HandoffProgress {
         let (_, _, sandbox) = try await requested(lineage, caller)
         return try await abortOwn(sandbox.name)
+    }
+
+    // MARK: Audit
+
+    /// Holds the agent's record of decisions against itself, its signatures and the registry's homes.
+    private func audit(_ name: String) async throws -> CheckAgentAudit.Answer {
+        let sandbox = try await services.sandboxes.record(name)
+        let kept = try await services.sandboxes.audit.whole(of: sandbox.lineage)
+        var homes: [Int: DID] = [:]
+        // Without the registry the rest can be told all the same.
+        for entry in (try? await services.registry.latestHomes(of: sandbox.lineage, limit: 100)) ?? [] {
+            homes[entry.epoch] = entry.home
+        }
+        var faults: [String] = []
+        if let row = kept.firstBrokenRow { faults.append("row \(row) does not follow from the one before") }
+        for epoch in kept.brokenHeads(of: sandbox.lineage) {
+            faults.append("the signature of the move to epoch \(epoch) does not fit the rows")
+        }
+        let moves = kept.heads.map { head in
+            let isKnown = homes[head.epoch - 1].map { $0.names(head.key) }
+            if isKnown == false {
+                faults.append("\(head.key.did) signed the move to epoch \(head.epoch) and was not the home")
+            }
+            return CheckAgentAudit.Answer.Move(
+                epoch: head.epoch, row: head.sequence, giver: head.key.did.text, isKnown: isKnown)
+        }
+        for row in kept.rows where row.action == "handoff:restore" && row.decision == "flagged" {
+            faults.append("row \(row.sequence): what came with the agent did not continue what was here")
+        }
+        return CheckAgentAudit.Answer(rows: kept.rows, moves: moves, faults: faults)
     }
 
     // MARK: Status and abort

@@ -28,6 +28,8 @@ actor IncomingMove {
     private let agent: Identity
     private(set) var record: MoveRecord
     private let sandbox: SandboxRecord
+    /// The agent's record of decisions, as far as it is here.
+    private var audit = AuditSegment()
     private var pieces: [UInt8] = []
     /// Whether the pieces are a difference to ``base``.
     private var isDifference = false
@@ -171,6 +173,27 @@ actor IncomingMove {
         try await step(alone: true) {
             try SandboxService.check(credentials: credentials.credentials)
             try await services.journal.keepCredentials(credentials.credentials, of: record.id)
+        }
+    }
+
+    /// Kept under the move's name until the agent is here.
+    func take(_ request: SendAudit) async throws -> SendAudit.Answer {
+        try await step(alone: true) {
+            if let piece = request.piece {
+                guard piece.rows.count <= SendAudit.pieceRows, piece.heads.count <= SendAudit.pieceRows,
+                    audit.rows.count + piece.rows.count <= AgentAudit.keptRows
+                else { throw OperationFailure(.invalid, "the record of decisions is beyond its bounds") }
+                audit.rows += piece.rows
+                audit.heads += piece.heads
+                if request.isLast {
+                    guard audit.isSound(of: record.lineage, epoch: record.epoch, from: record.peer.key) else {
+                        throw OperationFailure(.refused, "the agent's record of decisions does not hold")
+                    }
+                    try await services.journal.keepAudit(audit, of: record.id)
+                    audit = AuditSegment()
+                }
+            }
+            return SendAudit.Answer(end: try await services.sandboxes.audit.end(of: record.lineage))
         }
     }
 

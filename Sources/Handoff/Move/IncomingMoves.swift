@@ -221,6 +221,10 @@ actor IncomingMoves {
         return Done()
     }
 
+    func take(_ audit: SendAudit, from caller: OperationCaller) async throws -> SendAudit.Answer {
+        try await move(audit.id, caller).take(audit)
+    }
+
     func build(_ request: BuildTree, from caller: OperationCaller) async throws -> BuildTree.Answer {
         guard case .peer(let peer, _) = caller else { throw Self.strangersMove }
         // Asked again because this peer restarted between its promise and the answer.
@@ -330,6 +334,7 @@ actor IncomingMoves {
         try await services.journal.forgetToken(of: id)
         try await services.journal.forgetKey(of: id)
         try await services.journal.forgetCredentials(of: id)
+        try await services.journal.forgetAudit(of: id)
     }
 
     /// The giver says that the commit is written; the registry has the last word.
@@ -410,14 +415,17 @@ actor IncomingMoves {
         if let moved = try await services.journal.credentials(of: record.id), moved != (try await sandboxes.credentials(of: name)) {
             try await sandboxes.keepCredentials(of: name, moved)
         }
+        let audit = try await services.journal.audit(of: record.id)
         times.done("install")
         // Beside each other: an agent that runs is asked nothing before its record and its secrets are stored, and a
         // crash in between finds it, ends it and starts it again.
         async let secrets: Void = sandboxes.keepSecrets(
             of: name, seed: agent.seed, token: token)
         async let saved: Void = sandboxes.save(prepared)
+        async let audited: Void = sandboxes.audit.adopt(
+            audit, of: record.lineage, epoch: record.epoch, from: record.peer.did)
         async let ran: Void = sandboxes.run(name)
-        _ = try await (secrets, saved, ran)
+        _ = try await (secrets, saved, audited, ran)
         times.done("run")
         let socket = try driver.gatewaySocket(of: name)
         var done = record

@@ -105,6 +105,7 @@ extension MoveJournal {
     private static let keyPrefix = "move-key:"
     private static let tokenPrefix = "move-token:"
     private static let credentialsPrefix = "move-credentials:"
+    private static let auditPrefix = "move-audit:"
 
     func keepKey(_ agent: Identity, of id: String) async throws {
         try await store.putSecret(agent.seed, name: Self.keyPrefix + id)
@@ -136,6 +137,21 @@ extension MoveJournal {
     }
 
     func forgetCredentials(of id: String) async throws { try await store.removeSecret(Self.credentialsPrefix + id) }
+
+    func keepAudit(_ audit: AuditSegment, of id: String) async throws {
+        try await store.putSecret(SecretBytes(copying: PeerJSON.encode(audit)), name: Self.auditPrefix + id)
+    }
+
+    /// Nil where the giver sent none, being of a version that does not.
+    func audit(of id: String) async throws -> AuditSegment? {
+        guard let bytes = try await store.secret(Self.auditPrefix + id) else { return nil }
+        guard let stored = PeerJSON.decode(AuditSegment.self, from: bytes.withUnsafeBytes { Array($0) }) else {
+            throw OperationFailure(.failed, "the record of decisions of a move cannot be read")
+        }
+        return stored
+    }
+
+    func forgetAudit(of id: String) async throws { try await store.removeSecret(Self.auditPrefix + id) }
 
     func forgetKey(of id: String) async throws { try await store.removeSecret(Self.keyPrefix + id) }
     func forgetToken(of id: String) async throws { try await store.removeSecret(Self.tokenPrefix + id) }

@@ -104,6 +104,26 @@ struct SendCredentials: PeerOperation {
     typealias Answer = Done
 }
 
+/// The agent's record of decisions, a piece of it at a time, in the order of its rows. Without a piece it asks where the
+/// taker's own record ends, so that only what follows is sent.
+struct SendAudit: PeerOperation {
+    static let name = "move.audit"
+    static let access = OperationAccess.paired
+
+    /// Rows in one piece; each is at most a few hundred bytes, and its head as much again.
+    static let pieceRows = 64
+
+    let id: String
+    var piece: AuditSegment?
+    /// Whether the piece is the last; it then ends with the giver's signature.
+    var isLast = false
+
+    struct Answer: Codable, Sendable {
+        /// Where the taker's record ends.
+        let end: AgentAudit.End
+    }
+}
+
 /// Builds the tree of the newest manifest and proves its root.
 struct BuildTree: PeerOperation {
     static let name = "move.build"

@@ -140,6 +140,7 @@ actor OutgoingMove {
             throw OperationFailure(.failed, "the taker's key does not prove itself: \(error)")
         }
         try await sendCredentials()
+        try await AuditSender(services: services).send(record)
         if let way = answer.direct, services.direct.isAllowed {
             await sender.use(
                 DirectSender(
@@ -318,6 +319,7 @@ actor OutgoingMove {
         record.progress.phase = .starting
         // Beside the taker's start; a crash before it is stored repeats the commit, which changes nothing.
         async let relinquished: Void = relinquish()
+        async let anchored: Void = AuditSender(services: services).noteDeparture(record)
         while true {
             do {
                 let answer = try await services.calls.call(CommitMove(id: record.id), of: record.peer)
@@ -339,6 +341,7 @@ actor OutgoingMove {
         }
         await relinquished
         releaseToTaker()
+        await anchored
         if let before = record.progress.digestBefore, let after = record.progress.digestAfter, before != after {
             services.logger.error("the agent's state changed in the move", ["move": record.id])
             record.progress.error = "the agent's digest differs after the move"
@@ -427,6 +430,7 @@ actor OutgoingMove {
         services.gate.release(name, to: route)
         if let heldSince { record.progress.freezeMilliseconds = (ContinuousClock.now - heldSince).milliseconds }
         await finish(.aborted)
+        await AuditSender(services: services).noteAbort(record)
         let (calls, id, peer, logger) = (services.calls, record.id, record.peer, services.logger)
         Task {
             do { _ = try await calls.call(CancelMove(id: id), of: peer) } catch {

@@ -44,7 +44,7 @@ struct PresentHome: Sendable {
 
     private func hint(_ name: String, lineage: DID, _ trusted: [DID: Pairing]) async -> String {
         let homes = (try? await services.registry.latestHomes(of: lineage, limit: Self.maximumHistory)) ?? []
-        guard let via = homes.lazy.compactMap({ trusted[$0] }).first else {
+        guard let via = homes.lazy.compactMap({ trusted[$0.home] }).first else {
             return "pair with that peer: 'kars pair generate' there, 'kars pair accept' here"
         }
         return "bring it to \(via.peerName ?? via.name) first: 'kars handoff \(name) --to local' there, then here"

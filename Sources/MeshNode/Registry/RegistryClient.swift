@@ -98,14 +98,19 @@ public struct RegistryClient: Sendable {
     /// The homes an agent had, as the registry tells them, newest first; only for what a person is told.
     ///
     /// - Parameter limit: from 1 to 100.
-    public func latestHomes(of agent: DID, limit: Int) async throws -> [DID] {
+    public func latestHomes(of agent: DID, limit: Int) async throws -> [(epoch: Int, home: DID)] {
         struct History: Decodable {
-            struct Entry: Decodable { let home: String }
+            struct Entry: Decodable {
+                let epoch: Int
+                let home: String
+            }
             let history: [Entry]
         }
         let found: History = try await fetch(
             "/v1/agents/\(agent)/home/history?limit=\(limit)", "reading the homes of \(agent)")
-        return found.history.prefix(limit).compactMap { try? DID(parsing: $0.home) }
+        return found.history.prefix(limit).compactMap { entry in
+            (try? DID(parsing: entry.home)).map { (entry.epoch, $0) }
+        }
     }
 
     /// What the registry says of an agent's home, on its word alone; ``home(of:)`` asks its log, too.

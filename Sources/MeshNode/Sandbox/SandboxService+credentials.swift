@@ -57,6 +57,7 @@ extension SandboxService {
         return try await exclusively(name) {
             let before = try await credentials(of: name)
             let after = before.merging(request.credentials) { $1 }
+            try await audit.append(record.lineage, agent: "operator", action: "credentials:update", decision: "success")
             try await keepCredentials(of: name, after)
             let state = try driver.state(of: name)
             // An agent that is stopped gets them when it starts.

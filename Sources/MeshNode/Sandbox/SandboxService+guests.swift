@@ -22,7 +22,7 @@ extension SandboxService {
         guard let record = record(ofLineage: lineage), record.home.key == identity.publicKey,
             record.formerHomes.contains(peer.did)
         else { throw OperationFailure(.notFound, "no agent of that peer lives here under this name") }
-        try await destroy(DestroySandbox(sandboxName: record.name))
+        try await destroy(DestroySandbox(sandboxName: record.name), by: peer.did.text)
     }
 
     // MARK: With the help of other peers

@@ -18,6 +18,8 @@ public actor SandboxService {
     public nonisolated let identity: Identity
     public nonisolated let peerName: String
     nonisolated let store: NodeStore
+    /// Decisions about the agents, each agent's in a chain of its own.
+    public nonisolated let audit: AgentAudit
     nonisolated let registry: RegistryClient
     nonisolated let door: any AgentDoor
     nonisolated let folder: String
@@ -41,6 +43,7 @@ public actor SandboxService {
         self.identity = identity
         self.peerName = peerName
         self.store = store
+        audit = AgentAudit(store: store)
         self.registry = registry
         self.door = door
         self.folder = folder
@@ -153,7 +156,11 @@ public actor SandboxService {
             spec: spec, lineage: agent.did, agent: agent.did, epoch: 1, home: me, homeName: peerName,
             formerHomes: [], createdAt: Date())
         let token = Hex.encode(RandomBytes.make(16))
-        try await keepSecrets(of: name, seed: agent.seed, token: token)
+        // Beside each other: what they write shares a commit.
+        async let noted: Void = audit.append(
+            agent.did, agent: "operator", action: "sandbox:create", decision: "success")
+        async let kept: Void = keepSecrets(of: name, seed: agent.seed, token: token)
+        _ = try await (noted, kept)
         try await registry.register(agent, capabilities: ["kars-agent"], metadata: ["display_name": name])
         try await registry.setHome(
             of: agent.did, .make(agent: agent.did, epoch: 1, home: me.did, signer: agent, now: Date()))
@@ -190,7 +197,8 @@ public actor SandboxService {
         try? await registry.unregister(agent)
     }
 
-    public func destroy(_ request: DestroySandbox) async throws {
+    /// - Parameter caller: who wants it, for the agent's record of decisions.
+    public func destroy(_ request: DestroySandbox, by caller: String = "operator") async throws {
         let name = request.sandboxName
         let record = try record(name)
         let isHome = record.home.key == identity.publicKey
@@ -206,6 +214,9 @@ public actor SandboxService {
                         + "'kars destroy \(name) --local'")
         }
         try await exclusively(name) {
+            if isHome {
+                try await audit.append(record.lineage, agent: caller, action: "sandbox:destroy", decision: "success")
+            }
             door.remove(name)
             try await driver.stop(name, grace: Self.stopGrace)
             try await driver.remove(name)

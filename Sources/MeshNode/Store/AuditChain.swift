@@ -51,7 +51,7 @@ public struct AuditChain: Sendable {
         }
     }
 
-    private static func hash(
+    static func hash(
         _ sequence: Int, _ time: String, _ agent: String, _ action: String, _ decision: String,
         _ previous: String
     ) -> String {
@@ -60,10 +60,15 @@ public struct AuditChain: Sendable {
                 Array([String(sequence), time, agent, action, decision, previous].joined(separator: "|").utf8)))
     }
 
-    private static func encoded(_ field: String) -> String {
+    static func encoded(_ field: String) -> String {
         field.unicodeScalars.map { scalar in
             scalar.value < 0x20 || scalar.value == 0x7F || scalar == "|" || scalar == "%"
                 ? "%" + Hex.encode([UInt8(scalar.value)]) : String(scalar)
         }.joined()
+    }
+
+    /// Whether a field that came from elsewhere is one that ``encoded(_:)`` could have made.
+    static func isEncoded(_ field: String) -> Bool {
+        field.unicodeScalars.allSatisfy { $0.value >= 0x20 && $0.value != 0x7F && $0 != "|" }
     }
 }

@@ -58,7 +58,19 @@ public final class NodeStore: Sendable {
             CREATE TABLE audit (
                 seq INTEGER PRIMARY KEY, ts TEXT NOT NULL, agent_id TEXT NOT NULL, action TEXT NOT NULL,
                 decision TEXT NOT NULL, prev_hash TEXT NOT NULL, hash TEXT NOT NULL);
-            """)
+            """),
+        Migration(
+            2,
+            """
+            CREATE TABLE agent_audit (
+                lineage TEXT NOT NULL, seq INTEGER NOT NULL, ts TEXT NOT NULL, agent_id TEXT NOT NULL, action TEXT NOT NULL,
+                decision TEXT NOT NULL, prev_hash TEXT NOT NULL, hash TEXT NOT NULL,
+                PRIMARY KEY (lineage, seq)) WITHOUT ROWID;
+            CREATE TABLE agent_audit_head (
+                lineage TEXT NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL, hash TEXT NOT NULL, key BLOB NOT NULL,
+                signature BLOB NOT NULL, PRIMARY KEY (lineage, epoch)) WITHOUT ROWID;
+            CREATE TABLE agent_audit_taken (lineage TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
+            """),
     ]
 }
 
