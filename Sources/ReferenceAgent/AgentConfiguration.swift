@@ -11,6 +11,10 @@ public struct AgentConfiguration: Sendable {
     /// Made when it is not there.
     public var workspace: String
     public var limits: AgentLimits
+    /// Where `incoming` and `outgoing` are: beside the workspace.
+    var filesFolder: String {
+        String(workspace.prefix(upTo: workspace.lastIndex(of: "/") ?? workspace.startIndex))
+    }
     /// Where the word to open the workspace is read, see ``Standby``; nil opens it at once.
     public var standby: Int32?
 

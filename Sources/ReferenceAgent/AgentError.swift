@@ -2,6 +2,10 @@
 public enum AgentError: Error, Sendable, CustomStringConvertible {
     /// The request is not what the runtime contract says; `reason` is for the client.
     case invalidRequest(reason: String)
+    /// The message alone takes all of the tokens that the request allows.
+    case tooFewTokens(needed: Int, limit: Int)
+    /// Files could not be read or written.
+    case files(reason: String)
     /// The message is longer than the agent takes.
     case messageTooLong(limit: Int)
     /// The agent takes no turns until it is thawed.
@@ -24,6 +28,9 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .invalidRequest(let reason): reason
+        case .tooFewTokens(let needed, let limit):
+            "an answer needs \(needed) tokens at least, and max_tokens is \(limit)"
+        case .files(let reason): reason
         case .messageTooLong(let limit): "the message is longer than \(limit) bytes"
         case .frozen: "the agent is frozen, try again soon"
         case .busy: "too many turns are waiting, try again soon"
@@ -40,6 +47,8 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
     var code: String {
         switch self {
         case .invalidRequest: "invalid_request"
+        case .tooFewTokens: "max_tokens"
+        case .files: "files_failed"
         case .messageTooLong: "message_too_long"
         case .frozen: "frozen"
         case .busy: "busy"
@@ -51,11 +60,11 @@ public enum AgentError: Error, Sendable, CustomStringConvertible {
 
     var status: Int {
         switch self {
-        case .invalidRequest: 400
+        case .invalidRequest, .tooFewTokens: 400
         case .messageTooLong: 413
         case .frozen, .busy, .stopped: 503
         case .full: 507
-        case .journal, .damaged, .indexLost, .inUse: 500
+        case .journal, .damaged, .indexLost, .inUse, .files: 500
         }
     }
 }

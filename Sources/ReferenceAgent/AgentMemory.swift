@@ -99,6 +99,13 @@ final class AgentMemory: Sendable {
 
     var state: AgentState { journal.withLock { $0.state } }
 
+    /// Whether a request of this id has its answer; also when nobody can tell, so that nothing is done twice.
+    func hasAnswered(_ requestID: String) -> Bool {
+        journal.withLock { journal in
+            do throws(AgentError) { return try journal.index.record(answering: requestID) != nil } catch { return true }
+        }
+    }
+
     func turns(in conversation: String) -> Int { journal.withLock { $0.index.turns(in: conversation) } }
 
     func list(_ conversation: String, offset: Int, limit: Int) -> Result<[ListedTurn], AgentError> {

@@ -4,6 +4,8 @@ import Transport
 struct AgentRoutes: Sendable {
     let memory: AgentMemory
     let limits: AgentLimits
+    /// Where `incoming` and `outgoing` are.
+    let folder: String
 
     func answer(_ request: HTTPRequest) async -> HTTPResponse {
         let conversations = "/v1/conversations/"
@@ -12,8 +14,11 @@ struct AgentRoutes: Sendable {
         case ("GET", "/v1/state"): return .json(memory.state)
         case ("POST", "/v1/chat"):
             do throws(AgentError) {
-                let chat = try ChatRequest(
+                var chat = try ChatRequest(
                     parsing: request.body, gateID: request.headers[ChatRequest.gateHeader], limits: limits)
+                if let errand = Errand(chat.message), !(chat.requestID.map(memory.hasAnswered) ?? false) {
+                    chat.outcome = try await errand.carryOut(in: folder)
+                }
                 return try await .json(memory.chat(chat).get())
             } catch { return Self.failure(error) }
         case ("POST", "/v1/freeze"): return Self.response(await memory.freeze())

@@ -19,6 +19,8 @@ struct ChatAnswer: Sendable, Equatable, Codable {
     let remembered: Remembered
     /// The journal's digest after this turn, in hex.
     let digest: String
+    /// What it cost.
+    let usage: TokenUsage
 }
 
 /// All turns of a workspace in two numbers and a digest (`GET /v1/state`).

@@ -8,6 +8,10 @@ struct ChatRequest: Sendable, Equatable {
     /// Names the request, so that a repeat gets the first answer: 1 to 128 visible ASCII characters without
     /// `"` and `\`, which therefore need no escape in the journal.
     let requestID: String?
+    /// Most tokens of message and reply together.
+    let maximumTokens: Int?
+    /// What was done before the answer, see ``Errand``; it takes the reply's place.
+    var outcome: String?
 
     static let defaultConversation = "main"
     static let maximumNameLength = 128
@@ -20,11 +24,12 @@ struct ChatRequest: Sendable, Equatable {
         let message: String
         let conversation: String?
         let request_id: String?
+        let max_tokens: Int?
     }
 
     init(
         message: String, conversation: String = defaultConversation, requestID: String? = nil,
-        limits: AgentLimits = AgentLimits()
+        maximumTokens: Int? = nil, limits: AgentLimits = AgentLimits()
     ) throws(AgentError) {
         guard !message.isEmpty else { throw .invalidRequest(reason: "the message is empty") }
         guard message.utf8.count <= limits.maximumMessageBytes else {
@@ -37,6 +42,10 @@ struct ChatRequest: Sendable, Equatable {
             throw .invalidRequest(
                 reason: "a request_id is 1 to 128 visible ASCII characters without quote and backslash")
         }
+        guard maximumTokens.map({ $0 > 0 }) ?? true else {
+            throw .invalidRequest(reason: "max_tokens is a number above 0")
+        }
+        self.maximumTokens = maximumTokens
         self.message = message
         self.conversation = conversation
         self.requestID = requestID
@@ -56,7 +65,7 @@ struct ChatRequest: Sendable, Equatable {
         }
         try self.init(
             message: wire.message, conversation: wire.conversation ?? Self.defaultConversation,
-            requestID: wire.request_id ?? named, limits: limits)
+            requestID: wire.request_id ?? named, maximumTokens: wire.max_tokens, limits: limits)
     }
 
     static func isConversation(_ text: String) -> Bool {

@@ -40,14 +40,14 @@ public final class ReferenceAgentService: Sendable {
         limits.drainTimeout = .milliseconds(500)  // a sandbox is stopped within a second
         let loop = try EventLoop(name: "agent")
         let memory = self.memory
-        let agentLimits = configuration.limits
+        let (agentLimits, folder) = (configuration.limits, configuration.filesFolder)
         do {
             let server = try await Server(
                 loops: [loop], endpoint: configuration.listen, limits: limits,
                 customHeaders: [ChatRequest.gateHeader],
                 http: { request in
                     guard let memory = await memory.wait() else { return .text("stopped\n", status: 503) }
-                    return await AgentRoutes(memory: memory, limits: agentLimits).answer(request)
+                    return await AgentRoutes(memory: memory, limits: agentLimits, folder: folder).answer(request)
                 },
                 webSocket: { upgrade in
                     guard upgrade.path == "/v1/stream", let memory = memory.present else { return nil }

@@ -71,7 +71,11 @@ struct TurnJournal: ~Copyable {
         }
         let before = index.turns(in: request.conversation)
         let previous = before == 0 ? nil : try texts(of: before, in: request.conversation).message
-        let reply = try reply(to: request, previous: previous, before: before)
+        let whole: String
+        if let outcome = request.outcome { whole = outcome } else {
+            whole = try self.reply(to: request, previous: previous, before: before)
+        }
+        let reply = try TokenUsage.cut(whole, to: request.maximumTokens, after: request.message)
 
         let payload = TurnLine.payload(request, reply: reply)
         var next = digest
@@ -89,7 +93,7 @@ struct TurnJournal: ~Copyable {
         digest = next
         return ChatAnswer(
             turn: before + 1, reply: reply, remembered: .init(previous: previous, turns: before + 1),
-            digest: next.text)
+            digest: next.text, usage: TokenUsage(message: request.message, reply: reply))
     }
 
     /// The file to synchronize outside the lock; it stays open as long as the journal lives.
@@ -149,7 +153,8 @@ extension TurnJournal {
         let previous = record.turn == 1 ? nil : try read(try index.record(record.previous)).texts.message
         return ChatAnswer(
             turn: Int(record.turn), reply: line.texts.reply,
-            remembered: .init(previous: previous, turns: Int(record.turn)), digest: line.digest)
+            remembered: .init(previous: previous, turns: Int(record.turn)), digest: line.digest,
+            usage: TokenUsage(message: line.texts.message, reply: line.texts.reply))
     }
 
     private func texts(of turn: Int, in conversation: String) throws(AgentError) -> TurnLine.Texts {

@@ -141,7 +141,9 @@ func aTornLastTurnIsCutOff(_ missing: Int) async throws {
         }
         group.addTask {
             await memory.freeze().map {
-                ChatAnswer(turn: 0, reply: "", remembered: .init(previous: nil, turns: 0), digest: $0.digest)
+                ChatAnswer(
+                    turn: 0, reply: "", remembered: .init(previous: nil, turns: 0), digest: $0.digest,
+                    usage: TokenUsage(message: "", reply: ""))
             }
         }
         return await group.reduce(into: []) { $0.append($1) }

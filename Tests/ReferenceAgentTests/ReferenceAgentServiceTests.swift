@@ -8,7 +8,7 @@ import Transport
 @testable import ReferenceAgent
 
 /// A served agent and a client of it.
-private struct Agent {
+struct Agent {
     let service: ReferenceAgentService
     let url: ServiceURL
     let loop: EventLoop
