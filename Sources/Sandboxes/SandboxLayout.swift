@@ -15,6 +15,10 @@ public enum SandboxLayout {
     /// The folder of the agent's credentials: files named like variables, readable by the agent alone.
     public static let credentials = "/run/secrets"
 
+    /// The folders of an offload below ``home``: what came with the task, and where the agent leaves what goes back.
+    public static let incomingName = "incoming"
+    public static let outgoingName = "outgoing"
+
     static let run = "/run/kars"
     /// Where the init of a container meets its node.
     static let control = run + "/" + controlName

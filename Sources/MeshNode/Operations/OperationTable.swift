@@ -102,7 +102,7 @@ public final class OperationTable: Sendable {
     private func objection(
         to caller: OperationCaller, _ access: OperationAccess, _ operation: String
     ) -> OperationFailure? {
-        guard case .peer(let peer, let pairing) = caller else { return nil }
+        guard access != .owner, case .peer(let peer, let pairing) = caller else { return nil }
         guard let pairing, pairing.phase == .active else {
             guard isOpen else { return Self.closed }
             return OperationFailure(
@@ -116,7 +116,7 @@ public final class OperationTable: Sendable {
             return OperationFailure(
                 .refused, "the pairing \"\(pairing.name)\" does not grant \(needed.rawValue)",
                 hint: "pair again with --capabilities \(needed.rawValue)")
-        case .capability, .paired: return nil
+        case .capability, .paired, .owner: return nil
         }
     }
 

@@ -75,8 +75,16 @@ public struct InspectPairing: PeerOperation {
 public struct RevokePairing: PeerOperation {
     public static let name = "pairing.revoke"
     public static let access = OperationAccess.operatorOnly
+    public static let patience = 90
     public var pairingName: String
-    public init(pairingName: String) { self.pairingName = pairingName }
+    /// Whether the offloads that run for its peer end too; nil lets them finish.
+    public var stopOffloads: Bool?
+
+    public init(pairingName: String, stopOffloads: Bool? = nil) {
+        self.pairingName = pairingName
+        self.stopOffloads = stopOffloads
+    }
+
     public typealias Answer = Pairing
 }
 

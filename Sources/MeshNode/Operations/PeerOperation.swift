@@ -27,6 +27,9 @@ public enum OperationAccess: Sendable, Equatable {
     case capability(Capability)
     /// The operator, or any peer with an active pairing.
     case paired
+    /// Whoever what is asked about belongs to, also once its pairing has ended: the operation itself looks, and tells
+    /// others no more than that there is no such thing.
+    case owner
 }
 
 /// What a pairing allows its peer (behaviours §5).

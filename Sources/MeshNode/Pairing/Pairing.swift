@@ -43,6 +43,16 @@ public struct Pairing: Codable, Sendable, Equatable {
     public var pairedAt: Date?
     /// Who made the two known to each other; the pairing holds only while the one with this peer does.
     public var introducer: PublicKey?
+    /// Slots in use, and the sandboxes of the offloads that use them; looked up when a pairing is shown, and nil where
+    /// the other side keeps count.
+    public var slotsUsed: Int?
+    public var activeSandboxes: [String]?
+    /// Tokens that offloads have spent of the budget.
+    public var tokensUsed: Int?
+    public var offloadsCompleted: Int?
+    public var offloadsFailed: Int?
+    /// When an offload ended last.
+    public var lastOffloadAt: Date?
 
     /// Whether the other may do here what the capabilities say; else they say what this peer may do there.
     public var isGranted: Bool { role == .issuer || role == .introduced }

@@ -248,12 +248,19 @@ public final class PairingService: Sendable {
     // MARK: Looking up and ending
 
     public func list() async throws -> [Pairing] {
-        try await store.database.read {
-            try $0.query("SELECT record FROM pairing ORDER BY name") { $0.blob(0) }
-        }.compactMap { PeerJSON.decode(Pairing.self, from: $0) }
+        let (records, running) = try await store.database.read { connection in
+            (
+                try connection.query("SELECT record FROM pairing ORDER BY name") { $0.blob(0) },
+                try OffloadLedger.sandboxesInUse(connection)
+            )
+        }
+        return records.compactMap { PeerJSON.decode(Pairing.self, from: $0) }
             .map { pairing in
                 var shown = pairing
                 shown.phase = pairing.phase(at: Date())
+                guard pairing.isGranted else { return shown }
+                shown.activeSandboxes = pairing.peerKey.flatMap { running[$0.bytes] } ?? []
+                shown.slotsUsed = shown.activeSandboxes?.count
                 return shown
             }
     }
@@ -399,7 +406,7 @@ extension PairingService {
         OperationFailure(.conflict, "a pairing called \"\(name)\" exists", hint: "choose another --name")
     }
 
-    private static func find(_ name: String, _ connection: Connection) throws -> Pairing? {
+    static func find(_ name: String, _ connection: Connection) throws -> Pairing? {
         try connection.first("SELECT record FROM pairing WHERE name = ?", .text(name)) { $0.blob(0) }
             .flatMap { PeerJSON.decode(Pairing.self, from: $0) }
     }
@@ -411,7 +418,7 @@ extension PairingService {
             SQLValue(pairing.peerKey?.bytes), .blob(PeerJSON.encode(pairing)))
     }
 
-    private static func update(_ pairing: Pairing, _ connection: Connection) throws {
+    static func update(_ pairing: Pairing, _ connection: Connection) throws {
         try connection.execute(
             "UPDATE pairing SET peer_key = ?, record = ? WHERE name = ?", SQLValue(pairing.peerKey?.bytes),
             .blob(PeerJSON.encode(pairing)), .text(pairing.name))

@@ -10,6 +10,9 @@ import Synchronization
 public actor SandboxService {
     /// Copies a folder of this machine into a new workspace.
     public typealias WorkspaceFiller = @Sendable (_ from: String, _ to: String) async throws -> Void
+    /// Puts files into a new workspace before its agent starts; gets the folder that the agent knows as
+    /// ``SandboxLayout/home``.
+    public typealias WorkspacePreparation = @Sendable (_ folder: String) async throws -> Void
 
     static let readyTime = Duration.seconds(30)
     static let stopGrace = Duration.seconds(10)
@@ -114,7 +117,12 @@ public actor SandboxService {
 
     // MARK: Operations
 
-    public func create(_ request: CreateSandbox) async throws -> SandboxSummary {
+    /// - Parameters:
+    ///   - environment: further variables of the agent.
+    ///   - prepare: runs before the agent starts.
+    public func create(
+        _ request: CreateSandbox, environment: [String: String] = [:], prepare: WorkspacePreparation? = nil
+    ) async throws -> SandboxSummary {
         let name = request.sandboxName
         if let image = request.image, !driver.takesImages {
             throw OperationFailure(
@@ -125,7 +133,7 @@ public actor SandboxService {
         }
         var spec = SandboxSpec(name: name, image: request.image, settings: request.settings)
         if request.image != nil { spec.command = [] }
-        spec.environment = request.settings?.variables ?? [:]
+        spec.environment = (request.settings?.variables ?? [:]).merging(environment) { $1 }
         if let runtime = request.runtime { spec.runtimeKind = runtime }
         do { try spec.validate() } catch { throw OperationFailure(.invalid, "\(error)") }
         guard records[name] == nil else {
@@ -137,7 +145,7 @@ public actor SandboxService {
             let agent = Identity.generate()
             do {
                 try await keepCredentials(of: name, request.credentials ?? [:])
-                return try await make(spec, agent: agent, from: request.workspace)
+                return try await make(spec, agent: agent, from: request.workspace, prepare)
             } catch {
                 await undoCreate(name, agent)
                 throw OperationFailure(wrapping: error, doing: "cannot create the sandbox \(name)")
@@ -146,11 +154,12 @@ public actor SandboxService {
     }
 
     private func make(
-        _ spec: SandboxSpec, agent: Identity, from workspace: String?
+        _ spec: SandboxSpec, agent: Identity, from workspace: String?, _ prepare: WorkspacePreparation?
     ) async throws -> SandboxSummary {
         let name = spec.name
         try await driver.create(spec)
         if let workspace { try await fill(workspace, try driver.folders(of: name).workspace + "/workspace") }
+        try await prepare?(try driver.folders(of: name).workspace)
         let me = PeerIdentity(key: identity.publicKey)
         let record = SandboxRecord(
             spec: spec, lineage: agent.did, agent: agent.did, epoch: 1, home: me, homeName: peerName,
@@ -190,11 +199,11 @@ public actor SandboxService {
         }
     }
 
-    private func undoCreate(_ name: String, _ agent: Identity) async {
+    func undoCreate(_ name: String, _ agent: Identity?) async {
         try? await driver.stop(name, grace: .zero)
         try? await driver.remove(name)
         try? await forgetSecrets(of: name)
-        try? await registry.unregister(agent)
+        if let agent { try? await registry.unregister(agent) }
     }
 
     /// - Parameter caller: who wants it, for the agent's record of decisions.
@@ -327,7 +336,7 @@ public actor SandboxService {
     }
 
     private nonisolated func tokenFile(_ name: String) -> String { "\(folder)/tokens/\(name)" }
-    private static func seedName(_ name: String) -> String { "agent-key:\(name)" }
+    static func seedName(_ name: String) -> String { "agent-key:\(name)" }
     private static func tokenName(_ name: String) -> String { "gateway-token:\(name)" }
 
     /// Keeps two changes of one sandbox apart; every call is followed by ``endChange(of:)``.

@@ -71,6 +71,15 @@ public final class NodeStore: Sendable {
                 signature BLOB NOT NULL, PRIMARY KEY (lineage, epoch)) WITHOUT ROWID;
             CREATE TABLE agent_audit_taken (lineage TEXT PRIMARY KEY, epoch INTEGER NOT NULL) WITHOUT ROWID;
             """),
+        Migration(
+            3,
+            """
+            CREATE TABLE offload (
+                role TEXT NOT NULL, peer_key BLOB NOT NULL, id TEXT NOT NULL, sandbox TEXT NOT NULL,
+                holds_slot INTEGER NOT NULL, is_over INTEGER NOT NULL, reserved INTEGER NOT NULL,
+                updated_at INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (role, peer_key, id));
+            CREATE INDEX offload_slots ON offload (role, holds_slot, peer_key);
+            """),
     ]
 }
 
