@@ -50,12 +50,13 @@ let package = Package(
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
         module("Handoff", ["MeshNode", "CSodium"]),
+        module("Offload", ["MeshNode", "Handoff", "Sandboxes"]),
         module("Controller", ["MeshNode", "Resources", "Sandboxes"]),
-        module("NodeDaemon", ["MeshNode", "Handoff", "Sandboxes", "Controller", "Resources"]),
+        module("NodeDaemon", ["MeshNode", "Handoff", "Offload", "Sandboxes", "Controller", "Resources"]),
         module("CommandTree", []),
         .executableTarget(
             name: "kars",
-            dependencies: ["CommandTree", "EntraTokens", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode", "Controller", "Resources"],
+            dependencies: ["CommandTree", "EntraTokens", "Relay", "Registry", "NodeDaemon", "ReferenceAgent", "Sandboxes", "MeshNode", "Offload", "Controller", "Resources"],
             swiftSettings: strict),
         .executableTarget(
             name: "kars-load", dependencies: ["Transport", "CommandTree"], swiftSettings: strict),
@@ -97,6 +98,7 @@ let package = Package(
             name: "InteropTests", dependencies: ["MeshNode", "MeshIdentity", "Transport", "TestSupport", "MeshTestSupport"],
             resources: [.copy("Python")], swiftSettings: strict),
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
+        tests("Offload", ["MeshNode", "MeshIdentity", "Handoff"]),
         tests("Controller", ["MeshIdentity", "Resources"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),

@@ -1,5 +1,6 @@
 import Controller
 import MeshIdentity
+import Offload
 import Resources
 import Sandboxes
 import Transport
@@ -40,6 +41,8 @@ public struct NodeConfiguration: Sendable {
     public var trustThreshold = 0.0
     /// Whether every KNOCK must be signed whole, not only that of a paired peer.
     public var requiresSignedKnocks = false
+    /// Bounds on offloads, for others and by this peer.
+    public var offloads = OffloadLimits()
     /// What runs the sandboxes; nil for what is there.
     public var driver: DriverKind?
     /// The pod that this node is part of, for ``DriverKind/pod``.

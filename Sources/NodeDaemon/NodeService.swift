@@ -4,6 +4,7 @@ import Handoff
 import MeshIdentity
 import MeshNode
 import Observability
+import Offload
 import Resources
 import Sandboxes
 import Storage
@@ -36,6 +37,7 @@ public final class NodeService: Sendable {
     private let gate: Gate
     private let sandboxes: SandboxService
     private let handoffs: HandoffService
+    private let offloads: OffloadService
     private let table: OperationTable
     private let controller: ClusterController?
 
@@ -100,11 +102,14 @@ public final class NodeService: Sendable {
             others: { await messages.handle($0, $1, from: $2) })
         self.calls = calls
         messages.attach(calls)
+        let ledger = OffloadLedger(store: store)
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, logger: logger,
             policy: { knock in
                 // Strangers get a session only while some token waits for one of them.
-                let isPaired = await pairings.active(with: knock.peer) != nil
+                var isPaired = await pairings.active(with: knock.peer) != nil
+                // Whose pairing has ended may still collect what was done for it.
+                if !isPaired { isPaired = (try? await ledger.isServing(knock.peer)) ?? false }
                 if !isPaired, await !pairings.hasPendingToken() { return .reject(reason: "policy_denied") }
                 var rules = KnockRules(
                     trustThreshold: configuration.trustThreshold, capabilities: Set(NodeConfiguration.capabilities),
@@ -139,6 +144,9 @@ public final class NodeService: Sendable {
                 isAllowed: configuration.movesDirectly, advertised: configuration.advertised?.description,
                 isNear: configuration.relay.isLoopback && configuration.gateway.isLoopback, tls: configuration.tls),
             loop: loop, logger: logger)
+        offloads = OffloadService(
+            store: store, calls: calls, pairings: pairings, sandboxes: sandboxes, hosts: configuration.cluster == nil,
+            limits: configuration.offloads, folder: configuration.dataFolder, loop: loop, logger: logger)
         if let cluster = configuration.cluster {
             controller = ClusterController(
                 client: KubernetesClient(configuration: cluster.api, loop: loop, logger: logger),
@@ -177,6 +185,7 @@ public final class NodeService: Sendable {
         try await sandboxes.recover(except: moving)
         // An interrupted move that was not committed ends here, also while relay and registry are away.
         await handoffs.recover()
+        try await offloads.resume()
         isOpen.withLock { $0 = true }
         let socket = try await NodeSocket(path: configuration.socketPath, loop: loop, table: table)
         running.withLock {
@@ -196,6 +205,7 @@ public final class NodeService: Sendable {
             return running
         }
         await controller?.stop()
+        await offloads.stop()
         await sandboxes.stopKeeping()
         for task in parts.background { task.cancel() }
         await parts.server?.close()
@@ -274,7 +284,7 @@ public final class NodeService: Sendable {
     private func registerOperations() {
         let (sandboxes, pairings) = (sandboxes, pairings)
         if let controller { controller.register(in: table) } else { registerSandboxOperations() }
-        let calls = self.calls
+        let (calls, offloads) = (calls, offloads)
         table.register(DestroyElsewhere.self) { request, _ in
             try await sandboxes.destroyElsewhere(request, asking: calls)
             return Done()
@@ -311,11 +321,15 @@ public final class NodeService: Sendable {
         table.register(InspectPairing.self) { request, _ in try await pairings.inspect(request.pairingName) }
         table.register(RevokePairing.self) { request, _ in
             if isOwn(request.pairingName) { throw ClusterController.podPairing }
-            return try await pairings.revoke(request.pairingName)
+            let pairing = try await pairings.revoke(request.pairingName)
+            await offloads.pairingEnded(pairing, stops: request.stopOffloads ?? false)
+            return pairing
         }
         table.register(RemovePairing.self) { request, _ in
             if isOwn(request.pairingName) { throw ClusterController.podPairing }
-            return try await pairings.remove(request.pairingName)
+            let pairing = try await pairings.remove(request.pairingName)
+            await offloads.pairingEnded(pairing, stops: false)
+            return pairing
         }
         let (registry, identity) = (registry, identity)
         table.register(RevokeIdentity.self) { request, _ in
@@ -346,6 +360,7 @@ public final class NodeService: Sendable {
             return Done()
         }
         handoffs.register(in: table)
+        offloads.register(in: table)
     }
 
     /// Of a peer that runs its agents itself.

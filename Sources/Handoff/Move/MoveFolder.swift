@@ -3,14 +3,7 @@ import MeshNode
 
 /// The folder of one incoming move: `chunks/` and `tree/`.
 enum MoveFolder {
-    /// Removes the folder with all it holds, never following a link.
-    static func remove(_ path: String) throws {
-        guard let root = try? Descriptor.folder(path) else { return }
-        try TreeRemoval.empty(root)
-        guard rmdir(path) == 0 || errno == ENOENT else {
-            throw OperationFailure(.failed, "cannot remove \(path): \(String(cString: strerror(errno)))")
-        }
-    }
+    static func remove(_ path: String) throws { try TreeRemoval.remove(path) }
 
     /// Puts a proven tree in a workspace's place. A crash leaves the old or the new one, and running it again
     /// comes to the same end.

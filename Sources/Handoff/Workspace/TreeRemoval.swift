@@ -1,7 +1,14 @@
 import Glibc
 
 /// Empties a folder without following a link out of it.
-enum TreeRemoval {
+public enum TreeRemoval {
+    /// Removes a folder with all it holds; one that is not there is no error. Blocks on the disk.
+    public static func remove(_ path: String) throws(WorkspaceError) {
+        guard let root = try? Descriptor.folder(path) else { return }
+        try Errno.narrowed(at: path) { try empty(root) }
+        guard rmdir(path) == 0 || errno == ENOENT else { throw .file(path: path, errno: errno) }
+    }
+
     /// Removes all the folder holds; the folder stays.
     ///
     /// Directories are made writable first: a restored one may forbid it.

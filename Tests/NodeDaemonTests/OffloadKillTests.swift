@@ -1,0 +1,107 @@
+import Foundation
+import MeshNode
+import TestSupport
+import Testing
+
+/// Offloads whose nodes are killed: each ends once, done or with a reason, and nothing of it is left.
+@Suite(.enabled(if: SandboxSupport.isThere), .serialized, .timeLimit(.minutes(10)))
+struct OffloadKillTests {
+    @Test func theAgentsPeerIsKilledWhileItWorksAndTheWorkGoesOn() async throws {
+        let world = try await OffloadWorld()
+        let started = try await world.start("wait for go")
+        try await world.reaches(.working, started.id)
+        await world.cloud.kill()
+        try await world.cloud.restart()
+        #expect(try await world.status(started.id).phase == .working)
+        #expect(try await world.account().slotsUsed == 1)
+        try world.give("go", to: started)
+        let end = try await world.end(of: started.id)
+        #expect(end.phase == .done && end.result?.summary == "go is here.", "\(end.message ?? "")")
+        try await world.isEmpty()
+        let account = try await world.account()
+        #expect(account.offloadsCompleted == 1 && account.offloadsFailed == nil)
+        #expect(account.tokensUsed == end.result?.tokens?.total)
+        await world.stop()
+    }
+
+    @Test func aTimeThatRanOutWhileItsPeerWasDownEndsIt() async throws {
+        let world = try await OffloadWorld()
+        let started = try await world.start("wait for ever", timeout: 3)
+        try await world.reaches(.working, started.id)
+        await world.cloud.kill()
+        let deadline = started.createdAt.addingTimeInterval(4)
+        try await waitUntil("its time is up") { Date() > deadline }
+        try await world.cloud.restart()
+        let end = try await world.end(of: started.id)
+        #expect(end.phase == .failed && end.message?.contains("not done within 3 s") == true)
+        try await world.isEmpty()
+        await world.stop()
+    }
+
+    @Test func whoAskedIsKilledAndFindsItsResult() async throws {
+        let world = try await OffloadWorld()
+        let source = world.mesh.folder.file("papers")
+        try OffloadTests.fill(source)
+        let started = try await world.start("wait for go", files: [source])
+        try await world.reaches(.working, started.id)
+        await world.local.kill()
+        try world.give("go", to: started)
+        try await waitUntil("the work is done meanwhile") {
+            try await world.cloud.client.call(ListOffloads(role: .served)).first?.phase == .done
+        }
+        // What was made waits, and holds its slot.
+        #expect(try await world.account().slotsUsed == 1)
+        try await world.local.restart()
+        #expect(try await world.end(of: started.id).result?.summary == "go is here.")
+        try await world.isEmpty()
+        await world.stop()
+    }
+
+    @Test func whatNobodyCollectsGoesAfterAWhile() async throws {
+        let world = try await OffloadWorld(cloudArguments: ["--offload-keep", "1s"])
+        let started = try await world.start("wait for go")
+        try await world.reaches(.working, started.id)
+        await world.local.kill()
+        try world.give("go", to: started)
+        try await world.isEmpty()
+        try await world.local.restart()
+        let end = try await world.end(of: started.id)
+        #expect(end.phase == .failed && end.message?.contains("nobody collected it") == true)
+        await world.stop()
+    }
+
+    /// Kills the working peer at random moments, from the first message to the cleaning.
+    @Test func killedAnywhereEachTaskIsDoneOnceOrFailsWithAReason() async throws {
+        let world = try await OffloadWorld(slots: 2)
+        let source = world.mesh.folder.file("papers")
+        try OffloadTests.fill(source)
+        var random = SeededRandom(seed: 90)
+        let rounds = TortureTests.isFull ? 40 : 5
+        var done = 0
+        var tokens = 0
+        for round in 0..<rounds {
+            let started = try await world.start("say something", files: round % 2 == 0 ? [source] : [])
+            // Anywhere in its life, which takes a second or a few.
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...(round % 2 == 0 ? 3_000 : 800), using: &random)))
+            await world.cloud.kill()
+            try await world.cloud.restart()
+            let end = try await world.end(of: started.id)
+            switch end.phase {
+            case .done:
+                done += 1
+                tokens += end.result?.tokens?.total ?? 0
+                #expect(end.result?.summary.hasSuffix("This is our first turn.") == true, "round \(round)")
+            case .failed:
+                #expect(end.message?.isEmpty == false, "round \(round)")
+            default: Issue.record("round \(round) ended as \(end.phase)")
+            }
+            try await world.isEmpty()
+        }
+        let account = try await world.account()
+        #expect(account.offloadsCompleted ?? 0 == done)
+        #expect((account.offloadsCompleted ?? 0) + (account.offloadsFailed ?? 0) == rounds)
+        #expect(account.tokensUsed ?? 0 >= tokens)
+        #expect(done > 0)
+        await world.stop()
+    }
+}
