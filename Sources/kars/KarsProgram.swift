@@ -14,13 +14,14 @@ enum KarsProgram {
             .dev, .add, .destroy,
             .list, .status, .logs, .connect,
             .credentials, .config,
-            .handoff, .pair, .mesh,
+            .handoff, .offload, .pair, .mesh,
             .completion, .manual, .reference,
             .relay, .registry, .node, .agent,
         ],
         examples: [
             Example("kars dev --name researcher", "Run an agent on this machine"),
             Example("kars handoff researcher --to cloud", "Move it while it serves"),
+            Example("kars offload 'summarise the papers' --to cloud --file papers", "Have another peer work on a task"),
         ],
         environment: [KarsHome.variable],
         later: [

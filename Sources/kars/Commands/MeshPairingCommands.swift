@@ -7,13 +7,15 @@ extension Command {
         let pairings: [Pairing]
         /// Agents that live at another peer, or came from one.
         let agents: [SandboxSummary]
+        /// What this peer works on for others, or failed to.
+        let offloads: [OffloadProgress]
     }
 
     /// `kars mesh list`
     static let meshList = Command(
-        "list", aliases: ["ls"], summary: "List the pairings of this peer, and agents that moved",
+        "list", aliases: ["ls"], summary: "List the pairings of this peer, agents that moved, and offloads",
         discussion: "Shown are all pairings, also those that wait, ended or ran out, and the agents of this peer "
-            + "that live elsewhere or have moved before.",
+            + "that live elsewhere or have moved before, and the offloads that other peers have here.",
         options: NodeConnection.clusterOptions,
         examples: [Example("kars mesh list", "See whom this peer trusts, and where its agents are")],
         environment: [KarsHome.variable]
@@ -21,7 +23,8 @@ extension Command {
         let list = try await NodeConnection.open(invocation) { node in
             MeshList(
                 pairings: try await node.call(ListPairings()).sorted { $0.name < $1.name },
-                agents: try await node.call(ListSandboxes()).filter { $0.epoch > 1 }.sorted { $0.name < $1.name })
+                agents: try await node.call(ListSandboxes()).filter { $0.epoch > 1 }.sorted { $0.name < $1.name },
+                offloads: try await offloads(node))
         }
         try OutputFormat.print(list, invocation) {
             let style = Console.style(invocation.environment)
@@ -29,7 +32,18 @@ extension Command {
                 list.pairings.isEmpty
                 ? "no pairings; 'kars pair generate' makes a token for another peer\n"
                 : PairingText.table(list.pairings, style: style)
-            return list.agents.isEmpty ? pairings : pairings + "\n" + SandboxText.table(list.agents, style: style)
+            let agents = list.agents.isEmpty ? "" : "\n" + SandboxText.table(list.agents, style: style)
+            let offloads = list.offloads.isEmpty ? "" : "\n" + OffloadText.servedTable(list.offloads, style: style)
+            return pairings + agents + offloads
+        }
+    }
+
+    private static func offloads(_ node: NodeClient) async throws -> [OffloadProgress] {
+        do {
+            return try await node.call(ListOffloads(role: .served)).filter { $0.phase != .cleaned }
+        } catch let failure as OperationFailure where failure.isUnknownOperation {
+            // A controller of an earlier version.
+            return []
         }
     }
 

@@ -65,7 +65,7 @@ extension Command {
             .value(
                 "relay-token-file", "file", kind: .file, help: "File with the token the relay asks for",
                 environment: ServiceOptions.variable("node", "relay-token-file")),
-        ] + ClusterOptions.all + ServiceOptions.transport("node") + ServiceOptions.log("node"),
+        ] + OffloadOptions.all + ClusterOptions.all + ServiceOptions.transport("node") + ServiceOptions.log("node"),
         subcommands: [.nodeStop, .nodeAnswer],
         examples: [
             Example("kars node", "Be the peer 'local' on this machine's relay and registry"),
@@ -93,6 +93,7 @@ extension Command {
         configuration.advertised = try ServiceOptions.url("advertise", invocation)
         configuration.movesDirectly = invocation.flag("direct-moves")
         configuration.driver = invocation.value("driver").flatMap(DriverKind.init(rawValue:))
+        configuration.offloads = try OffloadOptions.limits(invocation)
         configuration.requiresSignedKnocks = invocation.flag("require-signed-knocks")
         if PassphrasePrompt.isPossible {
             configuration.askPassphrase = { () throws(IdentityError) in try PassphrasePrompt.ask() }

@@ -57,11 +57,18 @@ extension Command {
 
     private static let pairRevoke = Command(
         "revoke", summary: "End a pairing at once",
-        arguments: [Argument("name", help: "Name of the pairing")], options: NodeConnection.clusterOptions,
+        discussion: "Its peer can ask for nothing new. Offloads that run for it finish, and it may collect what they made, "
+            + "unless they are stopped too.",
+        arguments: [Argument("name", help: "Name of the pairing")],
+        options: [.flag("stop-offloads", help: "End the offloads that run for its peer, too")] + NodeConnection.clusterOptions,
+        examples: [Example("kars pair revoke laptop --stop-offloads", "End the pairing and all that runs for it")],
         environment: [KarsHome.variable]
     ) { invocation in
+        let stops = invocation.flag("stop-offloads")
         let pairing = try await NodeConnection.call(
-            RevokePairing(pairingName: invocation.required("name")), invocation)
-        try OutputFormat.print(pairing, invocation) { "revoked \(pairing.name)\n" }
+            RevokePairing(pairingName: invocation.required("name"), stopOffloads: stops ? true : nil), invocation)
+        try OutputFormat.print(pairing, invocation) {
+            "revoked \(pairing.name)" + (stops ? "; nothing runs for its peer any more\n" : "\n")
+        }
     }
 }

@@ -7,12 +7,12 @@ enum PairingText {
     private static let maximumTokenBytes = 16 << 10
 
     static func table(_ pairings: [Pairing], style: TerminalStyle) -> String {
-        var table = Table(header: ["NAME", "PHASE", "PEER", "ROLE", "CAPABILITIES", "EXPIRES"])
+        var table = Table(header: ["NAME", "PHASE", "PEER", "ROLE", "CAPABILITIES", "SLOTS", "EXPIRES"])
         let now = Date()
         for pairing in pairings {
             table.add([
                 pairing.name, pairing.phase(at: now).rawValue, pairing.peerName ?? "-",
-                pairing.role.rawValue, capabilities(pairing), shown(pairing.expiresAt),
+                pairing.role.rawValue, capabilities(pairing), slots(pairing), shown(pairing.expiresAt),
             ])
         }
         return table.text(style)
@@ -23,10 +23,16 @@ enum PairingText {
             ("Name", pairing.name), ("Phase", pairing.phase(at: Date()).rawValue),
             ("Role", pairing.role.rawValue), ("Peer", pairing.peerName ?? "-"),
             ("Peer identity", pairing.peerKey?.did.text ?? "-"), ("Capabilities", capabilities(pairing)),
-            ("Slots", String(pairing.slots)), ("Token budget", String(pairing.tokenBudget)),
+            ("Slots", slots(pairing)), ("Token budget", budget(pairing)),
             ("Created", shown(pairing.createdAt)), ("Expires", shown(pairing.expiresAt)),
         ]
         if let date = pairing.pairedAt { rows.append(("Paired", shown(date))) }
+        if pairing.role == .issuer {
+            rows.append((
+                "Offloads", "\(pairing.offloadsCompleted ?? 0) completed, \(pairing.offloadsFailed ?? 0) failed"))
+            if let date = pairing.lastOffloadAt { rows.append(("Last offload", shown(date))) }
+            if let names = pairing.activeSandboxes, !names.isEmpty { rows.append(("Running", names.joined(separator: ", "))) }
+        }
         return kars.facts(rows)
     }
 
@@ -48,6 +54,15 @@ enum PairingText {
             if !text.isEmpty { return text }
         }
         throw .refused("standard input holds no token")
+    }
+
+    /// Slots in use and slots there are; who redeemed the token knows the latter alone.
+    private static func slots(_ pairing: Pairing) -> String {
+        pairing.slotsUsed.map { "\($0) of \(pairing.slots) used" } ?? String(pairing.slots)
+    }
+
+    private static func budget(_ pairing: Pairing) -> String {
+        pairing.role == .issuer ? "\(pairing.tokensUsed ?? 0) of \(pairing.tokenBudget) spent" : String(pairing.tokenBudget)
     }
 
     private static func capabilities(_ pairing: Pairing) -> String {
