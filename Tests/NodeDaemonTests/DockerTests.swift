@@ -69,6 +69,23 @@ struct DockerTests {
         await daemon.stop()
     }
 
+    @Test func aTaskIsWorkedOnInAContainerAndItsFilesComeBack() async throws {
+        let daemon = try await DockerDaemon()
+        let world = try await OffloadWorld(cloudEnvironment: environment("docker", daemon))
+        let source = world.mesh.folder.file("papers")
+        try OffloadTests.fill(source)
+        let started = try await world.start("return files", files: [source])
+        let end = try await world.end(of: started.id)
+        #expect(end.phase == .done, "\(end.message ?? "")")
+        let output = world.mesh.folder.file("output")
+        _ = try await world.local.client.call(ShowOffload(id: started.id, folder: output))
+        let (sent, returned) = (try OffloadTests.content(source), try OffloadTests.content(output + "/papers"))
+        #expect(sent == returned)
+        try await world.isEmpty()
+        await world.stop()
+        await daemon.stop()
+    }
+
     @Test func anAgentInAnImageOfItsOwnMovesWhereImagesRun() async throws {
         let daemon = try await DockerDaemon()
         let (mesh, local, cloud) = try await FailureTests.paired(

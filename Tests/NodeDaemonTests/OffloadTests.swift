@@ -37,7 +37,7 @@ struct OffloadTests {
         // One that is over is forgotten with its files.
         _ = try await world.local.client.call(CancelOffload(id: String(started.id.prefix(8))))
         #expect(try await world.local.client.call(ListOffloads(role: .asked)).isEmpty)
-        #expect(try Self.kept(world.local.home + "/node/offloads/asked").isEmpty)
+        #expect(Self.kept(world.local.home + "/node/offloads/asked").isEmpty)
         await world.stop()
     }
 
@@ -205,7 +205,7 @@ struct OffloadTests {
         return content
     }
 
-    static func kept(_ folder: String) throws -> [String] {
+    static func kept(_ folder: String) -> [String] {
         (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
     }
 }

@@ -12,11 +12,12 @@ struct OffloadWorld {
     static let pairing = "laptop"
 
     init(
-        slots: Int = 1, budget: Int = 100_000, capabilities: [Capability] = [.offload], cloudArguments: [String] = []
+        slots: Int = 1, budget: Int = 100_000, capabilities: [Capability] = [.offload], cloudArguments: [String] = [],
+        cloudEnvironment: [String: String] = NodeProcess.embedded
     ) async throws {
         mesh = try await ProcessMesh()
         local = try await NodeProcess("local", mesh)
-        cloud = try await NodeProcess("cloud", mesh, arguments: cloudArguments)
+        cloud = try await NodeProcess("cloud", mesh, arguments: cloudArguments, environment: cloudEnvironment)
         try await Self.pair(local, cloud, Self.pairing, slots: slots, budget: budget, capabilities: capabilities)
     }
 
