@@ -81,6 +81,31 @@ struct FailureTests {
         await mesh.stop()
     }
 
+    /// What a crash in the middle of a removal leaves: the node starts, and the removal can be finished.
+    @Test(arguments: [false, true])
+    func aRemovalThatWasCutOffCanBeFinished(_ hasLostItsSecrets: Bool) async throws {
+        let mesh = try await ProcessMesh()
+        let local = try await NodeProcess("local", mesh)
+        for name in ["a", "b"] { _ = try await local.client.call(CreateSandbox(sandboxName: name)) }
+        _ = try await local.chat("one", with: "b")
+        await local.kill()
+        SandboxSweep.end(below: local.home)
+        try FileManager.default.removeItem(atPath: local.home + "/node/sandboxes/a")
+        if hasLostItsSecrets {
+            let store = try NodeStore(folder: local.home + "/node", sealer: KeySealers.machineKey(folder: local.home))
+            for secret in ["agent-key:a", "gateway-token:a"] { try await store.removeSecret(secret) }
+            store.close()
+        }
+        try await local.restart()
+        #expect(try await local.chat("two", with: "b").remembered.previous == "one")
+        _ = try await local.client.call(DestroySandbox(sandboxName: "a"))
+        #expect(try await local.client.call(ListSandboxes()).map(\.name) == ["b"])
+        // The name is free.
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        await local.stop()
+        await mesh.stop()
+    }
+
     /// Kills one side while the workspace is copied: the move ends, one place has the agent, with its memory.
     @Test(arguments: ["source", "target"])
     func aKillDuringTheCopyCostsNoAgent(_ victim: String) async throws {

@@ -82,7 +82,9 @@ public actor SandboxService {
                 try await takeUp(record)
             } catch {
                 logger.error("an agent could not be taken up", ["sandbox": record.name, "error": "\(error)"])
-                door.open(record.name, token: try await token(of: record.name), route: .stopped)
+                // One whose removal was cut off may have no token any more.
+                guard let token = try? await token(of: record.name) else { continue }
+                door.open(record.name, token: token, route: .stopped)
                 // Its container may come late, of a pod whose node was there first.
                 if record.home.key == identity.publicKey { startLater(record.name, hasTried: true) }
             }
@@ -227,16 +229,20 @@ public actor SandboxService {
                 try await audit.append(record.lineage, agent: caller, action: "sandbox:destroy", decision: "success")
             }
             door.remove(name)
-            try await driver.stop(name, grace: Self.stopGrace)
-            try await driver.remove(name)
+            do {
+                try await driver.stop(name, grace: Self.stopGrace)
+                try await driver.remove(name)
+            } catch SandboxError.unknown {
+                // A crash cut off an earlier removal here.
+            }
             if isHome, let seed = try await store.secret(Self.seedName(name)) {
                 let agent = try Identity(seed: seed)
                 do { try await registry.unregister(agent) } catch {
                     logger.warn("the registry still lists a destroyed agent", ["agent": record.agent])
                 }
             }
-            try await forgetSecrets(of: name)
-            try await store.database.write { try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name)) }
+            // All of it or nothing: an agent without its token cannot be taken up.
+            try await forgetSecrets(of: name) { try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name)) }
             records[name] = nil
             runs[name] = nil
             updateGauge()
@@ -328,10 +334,15 @@ public actor SandboxService {
     /// Removes the private key of an agent that lives elsewhere, where its successor was made.
     public func forgetKey(of name: String) async throws { try await store.removeSecret(Self.seedName(name)) }
 
-    private func forgetSecrets(of name: String) async throws {
-        try await store.removeSecret(Self.seedName(name))
-        try await store.removeSecret(Self.tokenName(name))
-        try await store.removeSecret(Self.credentialsName(name))
+    /// - Parameter beside: is stored in the same change.
+    private func forgetSecrets(
+        of name: String, beside: @escaping @Sendable (Connection) throws -> Void = { _ in }
+    ) async throws {
+        let names = [Self.seedName(name), Self.tokenName(name), Self.credentialsName(name)]
+        try await store.database.write { connection in
+            for name in names { try connection.execute("DELETE FROM secret WHERE name = ?", .text(name)) }
+            try beside(connection)
+        }
         unlink(tokenFile(name))
     }
 
