@@ -14,6 +14,7 @@
 # Environment:
 #   KARS_CLUSTER_ROUNDS   Rounds of a move there, a time there and a move back (default: 6)
 #   KARS_CLUSTER_STRIKES  What happens, instead of what the seed deals: rounds of THERE/REST/BACK with blanks between
+#   KARS_CLUSTER_PAUSE    Seconds that the API server stands still when it is struck (default: 20)
 #   KARS_CLUSTER_RATE     Requests a second (default: 50)
 #   KARS_TEST_SEED        Chooses what happens and when; printed (default: random)
 #
@@ -134,15 +135,31 @@ start_local() {
     local_pid=${pids[-1]}
 }
 
+# restart_kubelet [COMMAND...]: does that while there is none.
 restart_kubelet() {
     local pid words
     pid=$(cat "$cluster/kubelet.pid")
     mapfile -d '' words <"/proc/$pid/cmdline"
     kill -9 "$pid"
+    [[ $# -eq 0 ]] || "$@"
     # In the mount table that it had.
     setsid nsenter --mount --target "$(cat "$cluster/dockerd.pid")" "${words[@]}" >>"$cluster/log/kubelet" 2>&1 </dev/null &
     disown
     echo $! >"$cluster/kubelet.pid"
+}
+
+# All that the pods of kars have in this machine's memory is gone, as when it loses its power. Relay and registry stay: where
+# nobody answers at the addresses of services, theirs must not change.
+lose_power() {
+    local space ids id pod
+    for space in kars-demo kars-system; do
+        ids=$(engine ps --quiet --filter "label=io.kubernetes.pod.namespace=$space")
+        for id in $ids; do engine kill "$id" >/dev/null 2>&1 || true; done
+        for pod in $(kubectl --namespace "$space" get pods --output 'jsonpath={.items[*].metadata.uid}' 2>/dev/null); do
+            nsenter --mount --target "$(cat "$cluster/dockerd.pid")" \
+                sh -c "umount /var/lib/kubelet/pods/$pod/volumes/kubernetes.io~empty-dir/*" 2>/dev/null || true
+        done
+    done
 }
 
 strike() {
@@ -156,10 +173,11 @@ strike() {
         apiserver)
             # How long it stands is what this is about.
             kill -STOP "$(cat "$cluster/apiserver.pid")"
-            sleep 20
+            sleep "${KARS_CLUSTER_PAUSE:-20}"
             kill -CONT "$(cat "$cluster/apiserver.pid")"
             ;;
         kubelet) restart_kubelet ;;
+        machine) restart_kubelet lose_power ;;
         local)
             kill -9 "$local_pid"
             wait "$local_pid" 2>/dev/null || true
@@ -170,10 +188,10 @@ strike() {
     esac
 }
 # shellcheck disable=SC2034  # by name
-there=(pod node agent local apiserver controller-process controller-pod kubelet)
-rest=(pod node agent apiserver controller-process controller-pod kubelet)
+there=(pod node agent local apiserver controller-process controller-pod kubelet machine)
+rest=(pod node agent apiserver controller-process controller-pod kubelet machine)
 # shellcheck disable=SC2034  # by name
-back=(pod node agent local apiserver controller-process controller-pod kubelet)
+back=(pod node agent local apiserver controller-process controller-pod kubelet machine)
 
 # deal DECK: takes a random card of the deck of that name into $card; an empty deck is shuffled anew.
 declare -A decks=()
@@ -280,7 +298,7 @@ check_load() {
     while IFS=$'\t' read -r reason count; do
         case $reason in
             # Nobody knows whether an agent that was killed, or a gate, had done what it was asked.
-            'status 502') [[ /$told/ =~ /(pod|agent)/ ]] || fail "$count × $reason"; cut=$((cut + count)) ;;
+            'status 502') [[ /$told/ =~ /(pod|agent|machine)/ ]] || fail "$count × $reason"; cut=$((cut + count)) ;;
             'status 503') [[ $told =~ local || ${gap%.*} -ge 29000 ]] || fail "$count × $reason"; postponed=$((postponed + count)) ;;
             *closed* | *connect* | *reset*) [[ $told =~ local ]] || fail "$count × $reason"; cut=$((cut + count)) ;;
             *) fail "$count × $reason" ;;
