@@ -56,6 +56,28 @@ struct OffloadHostTests {
         await world.stop()
     }
 
+    /// As a host does that was killed after it had given the task.
+    @Test func aTaskThatIsGivenTwiceIsDoneOnce() async throws {
+        let world = try await OffloadHostWorld()
+        let peer = try await world.requester("owner").peer
+        let id = FrameID.make()
+        var record = OffloadRecord(
+            role: .served, peer: peer, id: id, peerName: "", pairing: "", task: "say something",
+            preferences: OffloadPreferences(timeout: 60), files: WireBytes([]), digest: "")
+        record.allowance = 100
+        _ = try await world.services.sandboxes.create(
+            CreateSandbox(sandboxName: record.sandbox), environment: OffloadRun.environment(of: record))
+        let agent = OffloadAgent(services: world.services)
+        let answers = [try await agent.work(on: record), try await agent.work(on: record)]
+        #expect(answers[0].reply == answers[1].reply && answers[0].reply.hasSuffix("our first turn."))
+        let journal = "\(world.folder.file("sandboxes"))/\(record.sandbox)/workspace/workspace/conversation.jsonl"
+        #expect(try String(contentsOfFile: journal, encoding: .utf8).split(separator: "\n").count == 1)
+        // One that is destroyed meanwhile is missed, and not waited for.
+        try await world.services.sandboxes.destroy(DestroySandbox(sandboxName: record.sandbox))
+        await #expect { try await agent.work(on: record) } throws: { "\($0)".contains("the sandbox is gone") }
+        await world.stop()
+    }
+
     @Test func wordsOutOfBoundsAreRefusedOnArrival() async throws {
         let world = try await OffloadHostWorld()
         let owner = try await world.requester("owner")

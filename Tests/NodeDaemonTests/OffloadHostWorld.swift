@@ -18,6 +18,8 @@ final class OffloadHostWorld {
     let table = OperationTable { _, _, _ in }
     let ledger: OffloadLedger
     private let pairings: PairingService
+    /// What the host works with.
+    let services: OffloadServices
     private let service: OffloadService
     private let registryService: RegistryService
 
@@ -47,6 +49,9 @@ final class OffloadHostWorld {
             driver: driver, identity: identity, peerName: "host", store: store, registry: registry, door: gate,
             folder: folder.path, logger: .silent, metrics: Metrics(), fill: { _, _ in })
         try await sandboxes.recover(except: [])
+        services = OffloadServices(
+            ledger: ledger, calls: calls, pairings: pairings, sandboxes: sandboxes, audit: AuditChain(store: store),
+            limits: limits, folder: folder.file("offloads"), loop: loop, logger: .silent)
         service = OffloadService(
             store: store, calls: calls, pairings: pairings, sandboxes: sandboxes, hosts: true, limits: limits,
             folder: folder.path, loop: loop, logger: .silent)

@@ -75,7 +75,8 @@ struct OffloadKillTests {
         let world = try await OffloadWorld(slots: 2)
         let source = world.mesh.folder.file("papers")
         try OffloadTests.fill(source)
-        var random = SeededRandom(seed: 90)
+        var random = SeededRandom(seed: TortureTests.seed)
+        let seed = "seed \(TortureTests.seed)"
         let rounds = TortureTests.isFull ? 40 : 5
         var done = 0
         var tokens = 0
@@ -90,18 +91,18 @@ struct OffloadKillTests {
             case .done:
                 done += 1
                 tokens += end.result?.tokens?.total ?? 0
-                #expect(end.result?.summary.hasSuffix("This is our first turn.") == true, "round \(round)")
+                #expect(end.result?.summary.hasSuffix("This is our first turn.") == true, "round \(round), \(seed)")
             case .failed:
-                #expect(end.message?.isEmpty == false, "round \(round)")
-            default: Issue.record("round \(round) ended as \(end.phase)")
+                #expect(end.message?.isEmpty == false, "round \(round), \(seed)")
+            default: Issue.record("round \(round) ended as \(end.phase), \(seed)")
             }
             try await world.isEmpty()
         }
         let account = try await world.account()
-        #expect(account.offloadsCompleted ?? 0 == done)
-        #expect((account.offloadsCompleted ?? 0) + (account.offloadsFailed ?? 0) == rounds)
+        #expect(account.offloadsCompleted ?? 0 == done, "\(seed)")
+        #expect((account.offloadsCompleted ?? 0) + (account.offloadsFailed ?? 0) == rounds, "\(seed)")
         #expect(account.tokensUsed ?? 0 >= tokens)
-        #expect(done > 0)
+        #expect(done > 0, "\(seed)")
         await world.stop()
     }
 }

@@ -1,5 +1,7 @@
 import Foundation
+import MeshIdentity
 import MeshNode
+import Storage
 import TestSupport
 import Testing
 
@@ -137,8 +139,16 @@ struct OffloadTests {
             try await world.status(started.id).message?.contains("revoked") == true
         }
         await #expect(throws: OperationFailure.self) { try await world.start("hello") }
-        // Also over a start of the requester, whose session is then a new one.
+        // Also when its session is lost, and it needs a new one.
         await world.local.kill()
+        let store = try NodeStore(
+            folder: world.local.home + "/node", sealer: KeySealers.machineKey(folder: world.local.home))
+        let forgotten = try await store.database.write {
+            try $0.execute("DELETE FROM secret WHERE substr(name, 1, 8) = 'session:'")
+            return $0.changes
+        }
+        #expect(forgotten > 0)
+        store.close()
         try await world.local.restart()
         try world.give("go", to: started)
         let end = try await world.end(of: started.id)

@@ -64,11 +64,18 @@ struct OffloadWorld {
 
     /// Waits until nothing of an offload is left at the cloud.
     func isEmpty() async throws {
-        try await waitUntil("nothing is left at the cloud", within: .seconds(40)) {
-            let slots = try await account().slotsUsed
-            let sandboxes = try await cloud.client.call(ListSandboxes())
-            let kept = (try? FileManager.default.contentsOfDirectory(atPath: cloud.home + "/node/offloads/served")) ?? []
-            return slots == 0 && sandboxes.isEmpty && kept.isEmpty
+        var left = ""
+        do {
+            try await waitUntil("nothing is left at the cloud", within: .seconds(40)) {
+                let slots = try await account().slotsUsed ?? 0
+                let sandboxes = try await cloud.client.call(ListSandboxes()).map { "\($0.name) \($0.status)" }
+                let kept = OffloadTests.kept(cloud.home + "/node/offloads/served")
+                left = "\(slots) slots, \(sandboxes), \(kept)"
+                return slots == 0 && sandboxes.isEmpty && kept.isEmpty
+            }
+        } catch {
+            Issue.record("left at the cloud: \(left)")
+            throw error
         }
     }
 
