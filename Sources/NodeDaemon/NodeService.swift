@@ -220,6 +220,8 @@ public final class NodeService: Sendable {
         var wait = 1.0
         while !Task.isCancelled {
             do {
+                // Before it knows this peer, so that none knows it unnoticed.
+                try Registrations.note(configuration.registry, in: configuration.homeFolder)
                 try await registry.register(
                     identity, capabilities: NodeConfiguration.capabilities,
                     metadata: ["display_name": configuration.name])

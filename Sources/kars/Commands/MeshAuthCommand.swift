@@ -42,6 +42,7 @@ extension Command {
             folder: folder, environment: invocation.environment,
             ask: PassphrasePrompt.isPossible ? PassphrasePrompt.ask : nil)
         let url = try await registry(of: identity, folder, invocation)
+        try Registrations.note(url, in: folder)
         let loop = try EventLoop(name: "sign-in")
         defer { loop.shutdown() }
         let signIn = PersonSignIn(

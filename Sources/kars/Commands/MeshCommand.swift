@@ -1,8 +1,5 @@
 import CommandTree
-import MeshIdentity
 import MeshNode
-import NodeDaemon
-import Storage
 
 extension Command {
     /// `kars mesh`
@@ -70,33 +67,5 @@ extension Command {
         let answer = try await NodeConnection.call(
             RevokeIdentity(reason: invocation.value("reason") ?? ""), invocation)
         try OutputFormat.print(answer, invocation) { "revoked \(answer.did)\n" }
-    }
-
-    private static let meshReset = Command(
-        "reset", summary: "Delete this peer's identity",
-        discussion: "Peers and agents that trust the identity no longer will: the node makes a new one at "
-            + "its next start, and must be registered and paired again. Stop the node first.",
-        options: [Confirmation.option],
-        examples: [Example("kars mesh reset", "Start over with a new identity, after a question")],
-        environment: [KarsHome.variable]
-    ) { invocation in
-        guard let stored = try StoredIdentity.find(invocation) else {
-            throw OperationFailure(.notFound, "there is no identity to delete")
-        }
-        let home = try KarsHome(invocation.environment).path
-        let lockPath = home + "/" + NodeConfiguration.lockName
-        let lock: FileLock
-        do {
-            lock = try FileLock(path: lockPath)
-        } catch StorageError.locked {
-            throw OperationFailure(.conflict, "the node runs", hint: "stop it, then run this again")
-        }
-        try Confirmation.require("Delete the identity \(stored.did) for good", invocation)
-        try withExtendedLifetime(lock) {
-            try Keystore.reset(folder: home)
-            VerificationRecord.remove(in: home)
-        }
-        try Console.line("deleted \(stored.did); the node's next start makes and registers a new identity")
-        Console.complain("Pair with other peers again: they trust the old identity only.")
     }
 }
