@@ -62,7 +62,9 @@ struct OffloadAgent: Sendable {
         let response: HTTPClientResponse
         do {
             let socket = try services.sandboxes.driver.gatewaySocket(of: sandbox)
-            response = try await HTTPClient(loop: services.loop, timeout: limit, maximumBodyBytes: Self.maximumAnswerBytes).send(
+            response = try await HTTPClient(
+                loop: services.loop, timeout: limit, maximumBodyBytes: Self.maximumAnswerBytes
+            ).send(
                 HTTPClientRequest(
                     method: "POST", url: ServiceURL(unixSocket: socket, target: "/v1/chat"),
                     headers: ["content-type": "application/json"], body: body))

@@ -66,7 +66,8 @@ enum OffloadBundle {
     private static func size(of folder: String, _ limits: OffloadLimits) async throws -> Int {
         try await DiskWork.run {
             do {
-                return Int(try WorkspaceScanner(root: folder, limits: limits.workspace).scan(mode: .live).manifest.totalBytes)
+                return Int(
+                    try WorkspaceScanner(root: folder, limits: limits.workspace).scan(mode: .live).manifest.totalBytes)
             } catch { throw OperationFailure(.invalid, "\(folder) cannot go along: \(error)") }
         }
     }

@@ -27,7 +27,8 @@ struct OffloadFollower: Sendable {
         var sent = 0
         while !Task.isCancelled {
             do {
-                guard let record = try await services.ledger.find(key), !(record.phase.isOver && record.isSettled) else { return }
+                guard let record = try await services.ledger.find(key), !(record.phase.isOver && record.isSettled)
+                else { return }
                 do {
                     if record.phase.isOver { try await tell(record) } else { try await step(record, &sent) }
                     pause = Self.shortestPause
@@ -40,7 +41,9 @@ struct OffloadFollower: Sendable {
                 } catch {
                     services.logger.info("an offload's peer is asked again", ["offload": key.id, "error": "\(error)"])
                 }
-            } catch { services.logger.error("an offload cannot be followed", ["offload": key.id, "error": "\(error)"]) }
+            } catch {
+                services.logger.error("an offload cannot be followed", ["offload": key.id, "error": "\(error)"])
+            }
             try? await Task.sleep(for: pause * Double.random(in: 0.8...1.2))
             pause = min(pause * 2, Self.longestPause)
         }
@@ -53,8 +56,11 @@ struct OffloadFollower: Sendable {
     }
 
     private func tell(_ record: OffloadRecord) async throws {
-        do { _ = try await services.calls.call(CleanUpOffload(id: key.id), of: key.peer) } catch let failure as OperationFailure
-        where failure.code == .notFound {}
+        do {
+            _ = try await services.calls.call(CleanUpOffload(id: key.id), of: key.peer)
+        } catch let failure as OperationFailure where failure.code == .notFound {
+            // It is forgotten there already.
+        }
         try await settled()
     }
 
@@ -219,6 +225,7 @@ struct OffloadFollower: Sendable {
         let failure = OperationFailure(wrapping: error, doing: "the offload failed")
         guard failure.isUnknownOperation else { return failure }
         return OperationFailure(
-            .refused, "that peer takes no offloads: it is a cluster's controller, or of a version that does not know them")
+            .refused,
+            "that peer takes no offloads: it is a cluster's controller, or of a version that does not know them")
     }
 }

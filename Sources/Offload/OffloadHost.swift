@@ -8,9 +8,9 @@ import Storage
 
 /// Works on the tasks of paired peers, each in a sandbox of its own.
 actor OffloadHost {
-    private typealias Key = OffloadRecord.Key
+    typealias Key = OffloadRecord.Key
 
-    private struct Run {
+    struct Run {
         let task: Task<Void, Never>
         let store: ChunkStore
         let manifest: Manifest
@@ -19,27 +19,25 @@ actor OffloadHost {
     }
 
     /// Why one ends before the agent is done.
-    private enum Ending: Sendable {
+    enum Ending: Sendable {
         /// Who asked for it ends it.
         case cancelled
         case stopped(String)
     }
 
-    /// How long an answer waits for a change; below the patience of who asks.
-    private static let statusPatience = Duration.seconds(20)
     private static let longestSweepInterval = 30
     private static let removals = 20
     private static let removalPause = Duration.milliseconds(500)
 
-    private let services: OffloadServices
-    private var runs: [Key: Run] = [:]
+    let services: OffloadServices
+    private(set) var runs: [Key: Run] = [:]
     private var endings: [Key: Ending] = [:]
-    private var revisions: [Key: Int] = [:]
+    var revisions: [Key: Int] = [:]
     /// At most one answer waits for each offload; the next one takes its place.
-    private var waiting: [Key: (number: Int, continuation: CheckedContinuation<Void, Never>)] = [:]
-    private var waits = 0
-    private var results: [Key: ChunkStore] = [:]
-    private var isStopping = false
+    var waiting: [Key: (number: Int, continuation: CheckedContinuation<Void, Never>)] = [:]
+    var waits = 0
+    var results: [Key: ChunkStore] = [:]
+    private(set) var isStopping = false
     private var sweeper: Task<Void, Never>?
 
     init(services: OffloadServices) { self.services = services }
@@ -63,7 +61,9 @@ actor OffloadHost {
         for record in try await services.ledger.all(.served) {
             if record.holdsSlot { kept.insert(services.folder(of: record.key)) }
             if !record.phase.isOver {
-                do { try open(record, try Manifest(encoded: record.files.bytes, limits: services.limits.workspace)) } catch {
+                do {
+                    try open(record, try Manifest(encoded: record.files.bytes, limits: services.limits.workspace))
+                } catch {
                     await conclude(record.key, .failure(OperationFailure(wrapping: error, doing: "it could not go on")))
                 }
             } else if await services.owns(record) {
@@ -109,13 +109,13 @@ actor OffloadHost {
         if stops { for run in concerned.values { await run.task.value } }
     }
 
-    private func end(_ key: Key, _ run: Run, _ ending: Ending) {
+    func end(_ key: Key, _ run: Run, _ ending: Ending) {
         if endings[key] == nil { endings[key] = ending }
         run.arrivals.finish()
         run.task.cancel()
     }
 
-    private func open(_ record: OffloadRecord, _ manifest: Manifest) throws {
+    func open(_ record: OffloadRecord, _ manifest: Manifest) throws {
         let key = record.key
         let folder = services.folder(of: key)
         try AtomicFile.makeFolder(folder)
@@ -150,11 +150,14 @@ actor OffloadHost {
         return record
     }
 
-    private func conclude(_ key: Key, _ outcome: Result<OffloadOutcome, any Error>) async {
+    func conclude(_ key: Key, _ outcome: Result<OffloadOutcome, any Error>) async {
         // A node that stops ends nothing.
         if isStopping, endings[key] == nil { return }
         let ending = endings[key]
-        guard let before = try? await services.ledger.find(key) else { return runs[key] = nil }
+        guard let before = try? await services.ledger.find(key) else {
+            runs[key] = nil
+            return
+        }
         var message: String?
         var phase = OffloadPhase.failed
         var made: OffloadOutcome?
@@ -163,7 +166,10 @@ actor OffloadHost {
         case (.stopped(let reason)?, _): message = reason
         case (nil, .success(let result)): (phase, made) = (.done, result)
         case (nil, .failure(let error)):
-            message = OffloadRun.cut("\((error as? OperationFailure)?.message ?? "\(error)")", to: OffloadLimits.maximumMessageBytes).text
+            message =
+                OffloadRun.cut(
+                    "\((error as? OperationFailure)?.message ?? "\(error)")", to: OffloadLimits.maximumMessageBytes
+                ).text
         }
         // A slot is free only when nothing runs in it any more; what was made is on the disk before its sandbox goes.
         if phase != .done { await removeSandbox(of: before) }
@@ -173,14 +179,16 @@ actor OffloadHost {
                 record.message = message
                 record.outcome = made
             }
-        } catch { services.logger.error("the end of an offload cannot be stored", ["offload": key.id, "error": "\(error)"]) }
+        } catch {
+            services.logger.error("the end of an offload cannot be stored", ["offload": key.id, "error": "\(error)"])
+        }
         if phase == .done { await removeSandbox(of: before) }
         let useless = services.folder(of: key) + (phase == .done ? "/chunks" : "")
         try? await DiskWork.run { try TreeRemoval.remove(useless) }
         (runs[key], endings[key], revisions[key]) = (nil, nil, nil)
         try? await services.decided(key.peer, "end-\(phase.rawValue)", key.id, isAllowed: true)
         services.logger.info(
-            "an offload ended", ["offload": key.id, "peer": key.peer.did, "phase": phase.rawValue, "message": message ?? ""])
+            "an offload ended", ["offload": key.id, "peer": key.peer.did, "phase": phase.rawValue])
     }
 
     private func removeSandbox(of record: OffloadRecord) async {
@@ -191,7 +199,8 @@ actor OffloadHost {
             do {
                 return try await services.sandboxes.destroy(DestroySandbox(sandboxName: record.sandbox))
             } catch {
-                services.logger.warn("an offload's sandbox is not removed yet", ["offload": record.id, "error": "\(error)"])
+                services.logger.warn(
+                    "an offload's sandbox is not removed yet", ["offload": record.id, "error": "\(error)"])
                 try? await Task.sleep(for: Self.removalPause)
             }
         }
@@ -200,13 +209,14 @@ actor OffloadHost {
     /// Forgets what nobody collected in time.
     private func sweep() async {
         let limit = Date().addingTimeInterval(-TimeInterval(services.limits.keptFor))
-        for record in (try? await services.ledger.all(.served)) ?? [] where record.phase == .done && record.updatedAt < limit {
+        for record in (try? await services.ledger.all(.served)) ?? []
+        where record.phase == .done && record.updatedAt < limit {
             _ = try? await forget(record.key, "nobody collected it within \(services.limits.keptFor) s")
         }
     }
 
     /// Frees the slot of one that is done.
-    private func forget(_ key: Key, _ message: String) async throws {
+    func forget(_ key: Key, _ message: String) async throws {
         _ = try await services.ledger.change(key) { record in
             guard record.phase == .done else { return }
             record.phase = .cleaned
@@ -215,157 +225,5 @@ actor OffloadHost {
         results[key] = nil
         let folder = services.folder(of: key)
         try await DiskWork.run { try TreeRemoval.remove(folder) }
-    }
-
-    // MARK: Requests
-
-    private func take(_ request: RequestOffload, from caller: OperationCaller) async throws -> OffloadStatus.Answer {
-        let peer = try Self.peer(caller)
-        do {
-            guard !isStopping else { throw OperationFailure(.unavailable, "the node is stopping") }
-            let limits = services.limits
-            let manifest = try await DiskWork.run { try request.check(limits) }
-            var wanted = OffloadRecord(
-                role: .served, peer: peer, id: request.id, peerName: "", pairing: "", task: request.task,
-                preferences: request.preferences, files: request.files, digest: request.digest)
-            (wanted.fileCount, wanted.fileBytes) = (manifest.entries.count, Int(manifest.totalBytes))
-            let (record, isNew) = try await services.ledger.accept(
-                wanted, standardAllowance: OffloadLimits.standardAllowance, maximumOpen: limits.open)
-            if isNew {
-                // Nothing comes between the two, so whoever asks next finds it.
-                do { try open(record, manifest) } catch {
-                    await conclude(record.key, .failure(error))
-                    throw OperationFailure(wrapping: error, doing: "the offload cannot begin")
-                }
-                try await services.decided(peer, "request", request.id, isAllowed: true)
-                services.logger.info("an offload begins", ["offload": request.id, "peer": peer.did])
-            }
-            return try await answer(record)
-        } catch {
-            try await services.decided(peer, "request", request.id, isAllowed: false)
-            throw error
-        }
-    }
-
-    private func take(_ request: SendOffloadFiles, from caller: OperationCaller) async throws -> Done {
-        let record = try await find(request.id, caller)
-        guard let run = runs[record.key], record.phase == .validating else { return Done() }
-        let (store, wanted, manifest) = (run.store, run.wanted, run.manifest)
-        try await DiskWork.run {
-            do {
-                for chunk in request.chunks {
-                    let id = ChunkID(of: chunk.bytes)
-                    guard wanted.contains(id) else {
-                        throw OperationFailure(.invalid, "a chunk is none of the offload's files")
-                    }
-                    try store.put(chunk.bytes, expecting: id)
-                }
-                if store.missing(from: manifest).isEmpty { try store.syncAll() }
-            } catch let error as WorkspaceError {
-                throw OperationFailure(.noSpace, "the files of the offload cannot be kept: \(error)")
-            }
-        }
-        run.arrivals.yield()
-        return Done()
-    }
-
-    private func status(_ request: OffloadStatus, for caller: OperationCaller) async throws -> OffloadStatus.Answer {
-        let record = try await find(request.id, caller)
-        let first = try await answer(record)
-        guard let after = request.after, record.revision <= after, !record.phase.isOver, first.missing.bytes.isEmpty else {
-            return first
-        }
-        await waitForChange(of: record.key, after: after)
-        return try await answer(find(request.id, caller))
-    }
-
-    private func answer(_ record: OffloadRecord) async throws -> OffloadStatus.Answer {
-        var missing = WireBytes([])
-        if record.phase == .validating, let run = runs[record.key] {
-            let (store, manifest) = (run.store, run.manifest)
-            missing = try await DiskWork.run {
-                OffloadBundle.joined(store.missing(from: manifest).prefix(OffloadLimits.listedChunks))
-            }
-        }
-        return OffloadStatus.Answer(
-            phase: record.phase, message: record.message, allowance: record.allowance, revision: record.revision,
-            missing: missing)
-    }
-
-    private func waitForChange(of key: Key, after revision: Int) async {
-        guard (revisions[key] ?? .max) <= revision, !isStopping else { return }
-        waits += 1
-        let number = waits
-        let timer = Task {
-            try? await Task.sleep(for: Self.statusPatience)
-            self.stopWaiting(key, number)
-        }
-        await withCheckedContinuation { continuation in
-            waiting.updateValue((number, continuation), forKey: key)?.continuation.resume()
-        }
-        timer.cancel()
-    }
-
-    private func stopWaiting(_ key: Key, _ number: Int) {
-        guard waiting[key]?.number == number else { return }
-        waiting.removeValue(forKey: key)?.continuation.resume()
-    }
-
-    private func result(_ id: String, for caller: OperationCaller) async throws -> OffloadOutcome {
-        let record = try await find(id, caller)
-        guard record.phase == .done, let outcome = record.outcome else {
-            throw OperationFailure(.conflict, "the offload is \(record.phase.rawValue)")
-        }
-        return outcome
-    }
-
-    private func files(_ request: FetchOffloadFiles, for caller: OperationCaller) async throws -> FetchOffloadFiles.Answer {
-        let record = try await find(request.id, caller)
-        guard record.phase == .done else { throw OperationFailure(.conflict, "the offload is \(record.phase.rawValue)") }
-        let ids = try OffloadBundle.ids(request.chunks)
-        let store = try results[record.key]
-            ?? ChunkStore(folder: services.folder(of: record.key) + "/result", maximumBytes: UInt64(services.limits.bytes))
-        results[record.key] = store
-        return try await DiskWork.run {
-            var chunks: [WireBytes] = []
-            var bytes = 0
-            for id in ids {
-                let chunk: [UInt8]
-                do { chunk = try store.read(id) } catch { throw OperationFailure(.notFound, "\(error)") }
-                bytes += chunk.count
-                if bytes > OffloadLimits.messageBytes, !chunks.isEmpty { break }
-                chunks.append(WireBytes(chunk))
-            }
-            return FetchOffloadFiles.Answer(chunks: chunks)
-        }
-    }
-
-    private func cleanUp(_ id: String, for caller: OperationCaller) async throws -> Done {
-        let record = try await find(id, caller)
-        let key = record.key
-        try await services.decided(key.peer, "cleanup", id, isAllowed: true)
-        if let run = runs[key] {
-            end(key, run, .cancelled)
-            await run.task.value
-        }
-        // It may have been done just before.
-        try await forget(key, "collected")
-        return Done()
-    }
-
-    /// An offload of the caller; of others it learns nothing.
-    private func find(_ id: String, _ caller: OperationCaller) async throws -> OffloadRecord {
-        let peer = try Self.peer(caller)
-        guard OffloadRecord.isID(id),
-            let record = try await services.ledger.find(Key(role: .served, peer: peer, id: id))
-        else { throw OperationFailure(.notFound, "the caller has no such offload here") }
-        return record
-    }
-
-    private static func peer(_ caller: OperationCaller) throws -> PeerIdentity {
-        switch caller {
-        case .peer(let peer, _), .controller(let peer): return peer
-        case .operatorOfThisPeer: throw OperationFailure(.refused, "that is for other peers")
-        }
     }
 }

@@ -28,7 +28,8 @@ struct RequestOffload: PeerOperation {
     /// - Throws: ``OperationFailure`` that says what is wrong.
     func check(_ limits: OffloadLimits) throws -> Manifest {
         guard OffloadRecord.isID(id) else {
-            throw OperationFailure(.invalid, "an offload's id is 8 to 64 of a-z 0-9 -, with no dash among the first eight")
+            throw OperationFailure(
+                .invalid, "an offload's id is 8 to 64 of a-z 0-9 -, with no dash among the first eight")
         }
         guard (1...OffloadLimits.maximumTaskBytes).contains(task.utf8.count), !task.utf8.contains(0) else {
             throw OperationFailure(.invalid, "a task is 1 to \(OffloadLimits.maximumTaskBytes) bytes of text")

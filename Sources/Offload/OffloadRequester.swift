@@ -69,7 +69,9 @@ actor OffloadRequester {
                 _ = try await OffloadFollower.note(answer, key, services.ledger)
             } catch where OffloadFollower.isTransient(error) {
                 // Taken or not, it is asked again.
-                _ = try await services.ledger.change(key) { $0.message = "\(pairing.peerName ?? pairing.name) does not answer yet" }
+                _ = try await services.ledger.change(key) {
+                    $0.message = "\(pairing.peerName ?? pairing.name) does not answer yet"
+                }
             } catch {
                 try await services.ledger.remove(key)
                 throw OffloadFollower.explained(error)
@@ -149,11 +151,13 @@ actor OffloadRequester {
         let record = try await find(request.id)
         if let folder = request.folder {
             guard record.phase == .done else {
-                throw OperationFailure(.conflict, "the offload \(record.id) is \(record.phase.rawValue); it has no files here")
+                throw OperationFailure(
+                    .conflict, "the offload \(record.id) is \(record.phase.rawValue); it has no files here")
             }
             let content = try? FileManager.default.contentsOfDirectory(atPath: folder)
             guard content?.isEmpty ?? !FileManager.default.fileExists(atPath: folder) else {
-                throw OperationFailure(.invalid, "\(folder) is not an empty folder", hint: "name one that is empty or not there")
+                throw OperationFailure(
+                    .invalid, "\(folder) is not an empty folder", hint: "name one that is empty or not there")
             }
             try await WorkspaceCopy.copy(from: services.folder(of: record.key) + "/output", to: folder)
         }
@@ -192,7 +196,8 @@ actor OffloadRequester {
         if let exact = all.first(where: { $0.id == id }) { return exact }
         let meant = id.utf8.count >= Self.shortestID ? all.filter { $0.id.hasPrefix(id) } : []
         guard meant.count <= 1 else {
-            throw OperationFailure(.invalid, "\"\(id)\" begins the ids of \(meant.count) offloads", hint: "give more of it")
+            throw OperationFailure(
+                .invalid, "\"\(id)\" begins the ids of \(meant.count) offloads", hint: "give more of it")
         }
         guard let record = meant.first else { throw Self.unknown(id) }
         return record

@@ -11,7 +11,8 @@ import Storage
 /// Every step may be repeated: after a crash it goes on from the phase on the disk.
 struct OffloadRun: Sendable {
     /// Stores a change of the record and tells who waits for one.
-    typealias Change = @Sendable (@escaping @Sendable (inout OffloadRecord) throws -> Void) async throws -> OffloadRecord
+    typealias Change =
+        @Sendable (@escaping @Sendable (inout OffloadRecord) throws -> Void) async throws -> OffloadRecord
 
     let services: OffloadServices
     let record: OffloadRecord

@@ -25,7 +25,8 @@ struct OffloadServices: Sendable {
 
     /// Whether the sandbox of an offload's name was made for it, and lives here.
     func owns(_ record: OffloadRecord) async -> Bool {
-        guard let sandbox = try? await sandboxes.record(record.sandbox), sandbox.home.key == sandboxes.identity.publicKey
+        guard let sandbox = try? await sandboxes.record(record.sandbox),
+            sandbox.home.key == sandboxes.identity.publicKey
         else { return false }
         return OffloadRun.environment(of: record).allSatisfy { sandbox.spec.environment[$0.key] == $0.value }
     }

@@ -39,7 +39,8 @@ struct OffloadLedgerTests {
 
     private static func peer() -> PeerIdentity { PeerIdentity(key: Identity.generate().publicKey) }
 
-    private func accept(_ record: OffloadRecord, _ ledger: OffloadLedger, open: Int = 100) async throws -> OffloadRecord {
+    private func accept(_ record: OffloadRecord, _ ledger: OffloadLedger, open: Int = 100) async throws -> OffloadRecord
+    {
         try await ledger.accept(record, standardAllowance: 300, maximumOpen: open).record
     }
 
@@ -76,7 +77,8 @@ struct OffloadLedgerTests {
                 guard !record.phase.isOver else { return }
                 record.phase = .done
                 record.outcome = OffloadOutcome(
-                    summary: "s", isCut: false, tokens: OffloadTokens(prompt: 100, completion: 20), seconds: 1, files: WireBytes([]))
+                    summary: "s", isCut: false, tokens: OffloadTokens(prompt: 100, completion: 20), seconds: 1,
+                    files: WireBytes([]))
             }
             try await ledger.change(second.key) { record in
                 record.hasBegun = true
@@ -139,7 +141,9 @@ struct OffloadLedgerTests {
     }
 
     @Test func idsThatCouldBeAPathOrNoSandboxAreNone() {
-        for id in ["", "abcdefg", "abcdefg-", "a-cdefgh", "../abcdefgh", "abcdefgh/..", "ABCDEFGH", "abcdefgh ", "abcdefgé"] {
+        for id in [
+            "", "abcdefg", "abcdefg-", "a-cdefgh", "../abcdefgh", "abcdefgh/..", "ABCDEFGH", "abcdefgh ", "abcdefgé",
+        ] {
             #expect(!OffloadRecord.isID(id), "\(id)")
         }
         for id in ["abcdefgh", "12345678-", FrameID.make()] { #expect(OffloadRecord.isID(id), "\(id)") }

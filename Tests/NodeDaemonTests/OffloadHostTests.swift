@@ -83,9 +83,11 @@ struct OffloadHostTests {
         let owner = try await world.requester("owner")
         let wrong = [
             owner.request(id: "short"), owner.request(id: "abcd-efgh-ijkl"), owner.request(id: "../../../../etc"),
-            owner.request(id: "ABCDEFGHIJ"), owner.request(id: String(repeating: "a", count: 65)), owner.request(id: "abcdefg\u{e9}"),
+            owner.request(id: "ABCDEFGHIJ"), owner.request(id: String(repeating: "a", count: 65)),
+            owner.request(id: "abcdefg\u{e9}"),
             owner.request(""), owner.request(String(repeating: "x", count: 32 << 10 + 1)), owner.request("a\0b"),
-            owner.request(tokens: 0), owner.request(tokens: -5), owner.request(timeout: 0), owner.request(timeout: 86_401),
+            owner.request(tokens: 0), owner.request(tokens: -5), owner.request(timeout: 0),
+            owner.request(timeout: 86_401),
             owner.request(timeout: .max), owner.request(files: []),
         ]
         for request in wrong {
@@ -102,7 +104,8 @@ struct OffloadHostTests {
         let encoded = manifest.encoded()
         var random = SeededRandom(seed: 77)
         for round in 0..<300 {
-            let bytes = round % 10 == 9 ? random.bytes(Int.random(in: 0...400, using: &random)) : random.mutation(of: encoded)
+            let bytes =
+                round % 10 == 9 ? random.bytes(Int.random(in: 0...400, using: &random)) : random.mutation(of: encoded)
             guard bytes != encoded else { continue }
             await #expect { try await owner.call(owner.request(files: bytes)) } throws: { Self.code($0) == .invalid }
         }
@@ -114,7 +117,9 @@ struct OffloadHostTests {
         for id in missing.prefix(3) {
             let wrong = random.mutation(of: try reader.readChunk(id))
             guard ChunkID(of: wrong) != id else { continue }
-            await #expect { try await owner.call(SendOffloadFiles(id: request.id, chunks: [WireBytes(wrong)])) } throws: {
+            await #expect {
+                try await owner.call(SendOffloadFiles(id: request.id, chunks: [WireBytes(wrong)]))
+            } throws: {
                 Self.code($0) == .invalid
             }
         }

@@ -77,7 +77,8 @@ final class OffloadHostWorld {
                 relayURL: nil, registryURL: nil))
         let token = try PairingToken(parsing: answer.token)
         let response = await pairings.redeem(
-            PairRequest(token: token, identity: identity, displayName: name), from: PeerIdentity(key: identity.publicKey))
+            PairRequest(token: token, identity: identity, displayName: name),
+            from: PeerIdentity(key: identity.publicKey))
         guard response.success else { throw OperationFailure(.failed, response.error ?? "") }
         let peer = PeerIdentity(key: identity.publicKey)
         return Requester(world: self, peer: peer, pairing: await pairings.active(with: peer))

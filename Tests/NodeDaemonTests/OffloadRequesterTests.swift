@@ -52,7 +52,8 @@ struct OffloadRequesterTests {
     @Test func anHonestResultIsKept() async throws {
         let chunk = Array("the result".utf8)
         let manifest = Manifest(entries: [
-            WorkspaceEntry(path: PathBytes("r"), kind: .file, mode: 0o644, size: UInt64(chunk.count), chunks: [ChunkID(of: chunk)])
+            WorkspaceEntry(
+                path: PathBytes("r"), kind: .file, mode: 0o644, size: UInt64(chunk.count), chunks: [ChunkID(of: chunk)])
         ])
         try await Self.ask {
             Self.isDone($0)
@@ -73,8 +74,10 @@ struct OffloadRequesterTests {
         switch lie {
         case "escape": bytes = Manifest(entries: [entry("../outside")]).encoded()
         case "link":
-            bytes = Manifest(entries: [WorkspaceEntry(path: PathBytes("l"), kind: .symlink, target: PathBytes("/etc/passwd"))])
-                .encoded()
+            bytes = Manifest(entries: [
+                WorkspaceEntry(path: PathBytes("l"), kind: .symlink, target: PathBytes("/etc/passwd"))
+            ])
+            .encoded()
         case "root":
             bytes = Manifest(entries: [entry("a")]).encoded()
             bytes[bytes.count - 1] ^= 1
@@ -97,7 +100,8 @@ struct OffloadRequesterTests {
     func chunksThatAreNotWhatTheyAreCalledAreRefused(_ lie: Int) async throws {
         let chunk = Array("the result".utf8)
         let manifest = Manifest(entries: [
-            WorkspaceEntry(path: PathBytes("r"), kind: .file, mode: 0o644, size: UInt64(chunk.count), chunks: [ChunkID(of: chunk)])
+            WorkspaceEntry(
+                path: PathBytes("r"), kind: .file, mode: 0o644, size: UInt64(chunk.count), chunks: [ChunkID(of: chunk)])
         ])
         try await Self.ask {
             Self.isDone($0)
@@ -136,7 +140,8 @@ struct OffloadRequesterTests {
     @Test func aHostsWordsAreBounded() async throws {
         try await Self.ask {
             $0.on(RequestOffload.self) { _ in .init(.working) }
-            $0.on(OffloadStatus.self) { _ in .init(.failed, revision: 2, message: String(repeating: "é", count: 9_000)) }
+            $0.on(OffloadStatus.self) { _ in .init(.failed, revision: 2, message: String(repeating: "é", count: 9_000))
+            }
         } _: { end, _, _ in
             #expect(end.phase == .failed && end.message?.utf8.count == OffloadLimits.maximumMessageBytes)
         }

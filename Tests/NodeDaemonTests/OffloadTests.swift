@@ -19,7 +19,8 @@ struct OffloadTests {
         #expect(end.phase == .done, "\(end.message ?? "")")
         let result = try #require(end.result)
         #expect(result.summary == "Returned 2 names." && !result.isCut)
-        #expect(Set(result.files.map(\.path)) == ["note.txt", "papers/a", "papers/deep/er/b", "papers/empty", "papers/run"])
+        #expect(
+            Set(result.files.map(\.path)) == ["note.txt", "papers/a", "papers/deep/er/b", "papers/empty", "papers/run"])
         let output = world.mesh.folder.file("output")
         _ = try await world.local.client.call(ShowOffload(id: started.id, folder: output))
         #expect(try Self.content(output + "/papers") == Self.content(source))
@@ -184,12 +185,14 @@ struct OffloadTests {
         let large = world.mesh.folder.file("large")
         try Data(count: 2 << 20).write(to: URL(fileURLWithPath: large))
         await #expect { try await world.start("return files", files: [large]) } throws: {
-            ($0 as? OperationFailure)?.code == .invalid && ($0 as? OperationFailure)?.message.contains("1048576") == true
+            ($0 as? OperationFailure)?.code == .invalid
+                && ($0 as? OperationFailure)?.message.contains("1048576") == true
         }
         let many = world.mesh.folder.file("many")
         try Self.fill(many)
         await #expect { try await world.start("return files", files: [many]) } throws: {
-            ($0 as? OperationFailure)?.code == .invalid && ($0 as? OperationFailure)?.message.contains("3 entries") == true
+            ($0 as? OperationFailure)?.code == .invalid
+                && ($0 as? OperationFailure)?.message.contains("3 entries") == true
         }
         #expect(try await world.account().slotsUsed == 0)
         await world.stop()

@@ -42,7 +42,8 @@ struct OffloadBundleTests {
         let cases: [([String], String)] = [
             ([folder.file("none")], "none"), ([folder.file("pipe")], "neither a file nor a folder"),
             ([try file("a/same"), try file("b/same")], "two of the files are called same"),
-            ([folder.file("holder")], "leads out"), (["/"], "no name of its own"), ([folder.path + "/."], "no name of its own"),
+            ([folder.file("holder")], "leads out"), (["/"], "no name of its own"),
+            ([folder.path + "/."], "no name of its own"),
         ]
         for (paths, text) in cases {
             await #expect { try await gather(paths) } throws: { "\($0)".contains(text) }
@@ -88,7 +89,9 @@ struct OffloadBundleTests {
         #expect(throws: OperationFailure.self) { try OffloadBundle.ids(WireBytes([1, 2, 3])) }
         let most = OffloadLimits.listedChunks
         #expect(try OffloadBundle.ids(WireBytes(Array(repeating: 7, count: 32 * most))).count == most)
-        #expect(throws: OperationFailure.self) { try OffloadBundle.ids(WireBytes(Array(repeating: 7, count: 32 * (most + 1)))) }
+        #expect(throws: OperationFailure.self) {
+            try OffloadBundle.ids(WireBytes(Array(repeating: 7, count: 32 * (most + 1))))
+        }
     }
 
     @Test func textIsCutBetweenCharacters() {
@@ -103,11 +106,14 @@ struct OffloadBundleTests {
     @Test func randomAndMutatedMessagesAreReadOrRefused() {
         var random = SeededRandom(seed: 12)
         let request = RequestOffload(
-            id: FrameID.make(), task: "count", preferences: OffloadPreferences(model: "m", maximumTokens: 5, timeout: 60),
+            id: FrameID.make(), task: "count",
+            preferences: OffloadPreferences(model: "m", maximumTokens: 5, timeout: 60),
             files: WireBytes(Manifest(entries: []).encoded()))
         let outcome = OffloadOutcome(
-            summary: "s", isCut: false, tokens: OffloadTokens(prompt: 1, completion: 2), seconds: 1, files: request.files)
-        let status = OffloadStatus.Answer(phase: .working, message: "m", allowance: 5, revision: 3, missing: request.files)
+            summary: "s", isCut: false, tokens: OffloadTokens(prompt: 1, completion: 2), seconds: 1,
+            files: request.files)
+        let status = OffloadStatus.Answer(
+            phase: .working, message: "m", allowance: 5, revision: 3, missing: request.files)
         var checked = 0
         for _ in 0..<2_000 {
             if let read = PeerJSON.decode(RequestOffload.self, from: random.mutation(of: PeerJSON.encode(request))) {

@@ -48,20 +48,26 @@ public struct OffloadLedger: Sendable {
             guard try Self.count(nil, nil, connection) < maximumOpen else {
                 throw OperationFailure(.refused, "that peer has all the offloads it takes at one time; try again later")
             }
-            let reserved = try connection.first(
-                "SELECT COALESCE(SUM(reserved), 0) FROM offload WHERE role = ? AND peer_key = ?",
-                .text(OffloadRecord.Role.served.rawValue), .blob(record.peer.key.bytes)) { $0.int(0) } ?? 0
+            let reserved =
+                try connection.first(
+                    "SELECT COALESCE(SUM(reserved), 0) FROM offload WHERE role = ? AND peer_key = ?",
+                    .text(OffloadRecord.Role.served.rawValue), .blob(record.peer.key.bytes)
+                ) { $0.int(0) } ?? 0
             let left = pairing.tokenBudget - (pairing.tokensUsed ?? 0) - reserved
             guard left > 0 else {
                 throw OperationFailure(
-                    .refused, "the token budget of \(pairing.tokenBudget) is spent"
+                    .refused,
+                    "the token budget of \(pairing.tokenBudget) is spent"
                         + (reserved > 0 ? ", or set aside for offloads that run" : ""))
             }
-            let isTaken = try connection.first(
-                "SELECT 1 FROM sandbox WHERE name = ?1 UNION ALL SELECT 1 FROM offload WHERE sandbox = ?1 AND role = ?2 "
-                    + "AND holds_slot = 1", .text(record.sandbox), .text(record.role.rawValue)) { _ in true } ?? false
+            let isTaken =
+                try connection.first(
+                    "SELECT 1 FROM sandbox WHERE name = ?1 UNION ALL "
+                        + "SELECT 1 FROM offload WHERE sandbox = ?1 AND role = ?2 AND holds_slot = 1", .text(record.sandbox), .text(record.role.rawValue)
+                ) { _ in true } ?? false
             guard !isTaken else {
-                throw OperationFailure(.conflict, "a sandbox called \(record.sandbox) exists there", hint: "use another id")
+                throw OperationFailure(
+                    .conflict, "a sandbox called \(record.sandbox) exists there", hint: "use another id")
             }
             var accepted = record
             accepted.pairing = pairing.name
@@ -93,7 +99,8 @@ public struct OffloadLedger: Sendable {
     }
 
     private static func count(_ condition: String?, _ value: SQLValue?, _ connection: Connection) throws -> Int {
-        let sql = "SELECT COUNT(*) FROM offload WHERE role = 'served' AND holds_slot = 1"
+        let sql =
+            "SELECT COUNT(*) FROM offload WHERE role = 'served' AND holds_slot = 1"
             + (condition.map { " AND " + $0 } ?? "")
         let count = try value.map { try connection.first(sql, $0) { $0.int(0) } } ?? connection.first(sql) { $0.int(0) }
         return count ?? 0
@@ -107,7 +114,8 @@ public struct OffloadLedger: Sendable {
         return Dictionary(grouping: rows, by: \.0).mapValues { $0.map(\.1) }
     }
 
-    /// Whether a peer has offloads here that are not settled, so that it must get a session even when its pairing has ended.
+    /// Whether a peer has offloads here that are not settled, so that it must get a session even when its pairing has
+    /// ended.
     public func isServing(_ peer: PeerIdentity) async throws -> Bool {
         try await database.read {
             try Self.count("peer_key = ?", .blob(peer.key.bytes), $0) > 0
@@ -156,7 +164,8 @@ public struct OffloadLedger: Sendable {
 
     private static func settle(_ record: OffloadRecord, _ connection: Connection, _ now: Date) throws {
         // A pairing that was forgotten has no count any more; one made anew under its name is another's or has its own.
-        guard var pairing = try PairingService.find(record.pairing, connection), pairing.peerKey == record.peer.key else {
+        guard var pairing = try PairingService.find(record.pairing, connection), pairing.peerKey == record.peer.key
+        else {
             return
         }
         pairing.tokensUsed = (pairing.tokensUsed ?? 0) + record.spent
@@ -199,7 +208,8 @@ public struct OffloadLedger: Sendable {
     ) throws -> OffloadRecord? {
         let box = try connection.first(
             "SELECT record FROM offload WHERE role = ? AND peer_key = ? AND id = ?", .text(key.role.rawValue),
-            .blob(key.peer.key.bytes), .text(key.id)) { $0.blob(0) }
+            .blob(key.peer.key.bytes), .text(key.id)
+        ) { $0.blob(0) }
         guard let box else { return nil }
         guard let record = open(box, key.role, key.peer.key.bytes, key.id, store) else {
             throw OperationFailure(.failed, "the record of the offload \(key.id) cannot be read")

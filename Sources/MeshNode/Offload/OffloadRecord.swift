@@ -37,7 +37,8 @@ public struct OffloadTokens: Codable, Sendable, Equatable {
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         let read = OffloadTokens(
-            prompt: try values.decode(Int.self, forKey: .prompt), completion: try values.decode(Int.self, forKey: .completion))
+            prompt: try values.decode(Int.self, forKey: .prompt),
+            completion: try values.decode(Int.self, forKey: .completion))
         guard let read else {
             throw DecodingError.dataCorruptedError(forKey: .prompt, in: values, debugDescription: "no number of tokens")
         }

@@ -26,7 +26,9 @@ public enum Registrations {
     /// All of them, the latest last.
     ///
     /// - Throws: for a file that cannot be read; it is not taken for an empty one.
-    public static func known(in folder: String) throws -> [ServiceURL] { try read(folder).map { try ServiceURL(parsing: $0) } }
+    public static func known(in folder: String) throws -> [ServiceURL] {
+        try read(folder).map { try ServiceURL(parsing: $0) }
+    }
 
     /// Forgets all of them.
     public static func remove(in folder: String) { unlink(path(folder)) }

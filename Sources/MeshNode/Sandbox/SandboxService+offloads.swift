@@ -13,7 +13,9 @@ extension SandboxService {
     /// Stops every process of a sandbox where it stands and lets nobody else change it while `body` looks at its files.
     ///
     /// The sandbox stays frozen afterwards: its caller removes it, or the node's next start thaws it.
-    public func whileFrozen<T: Sendable>(_ name: String, _ body: @Sendable (_ home: String) async throws -> T) async throws -> T {
+    public func whileFrozen<T: Sendable>(_ name: String, _ body: @Sendable (_ home: String) async throws -> T)
+        async throws -> T
+    {
         try await exclusively(name) {
             try await driver.freeze(name)
             return try await body(try driver.folders(of: name).workspace)

@@ -39,7 +39,9 @@ extension Command {
         ],
         subcommands: [.offloadList, .offloadStatus, .offloadResult, .offloadCancel],
         examples: [
-            Example("kars offload 'summarise the papers' --to cloud --file papers --output summary", "Send a folder, get files"),
+            Example(
+                "kars offload 'summarise the papers' --to cloud --file papers --output summary",
+                "Send a folder, get files"),
             Example("kars offload --task-file task.md --to cloud --timeout 2h --no-wait", "Leave it to itself"),
             Example("kars offload status 3f9a01bc", "See how far it is"),
             Example("kars offload result 3f9a01bc --output summary", "Collect what it made"),
@@ -94,7 +96,8 @@ extension Command {
         environment: [KarsHome.variable]
     ) { invocation in
         let offload = try await NodeConnection.call(
-            ShowOffload(id: invocation.required("id"), folder: invocation.value("output").map(absolutePath)), invocation)
+            ShowOffload(id: invocation.required("id"), folder: invocation.value("output").map(absolutePath)), invocation
+        )
         try OffloadText.require(offload)
         try OffloadText.printResult(offload, invocation)
     }

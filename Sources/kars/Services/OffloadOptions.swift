@@ -4,8 +4,12 @@ import Offload
 /// The bounds of offloads that operators change, as options of `kars node` (design decision 10).
 enum OffloadOptions {
     static let all: [Option] = [
-        count("max-offloads", 1...1_000, "Offloads of other peers at one time, whatever their pairings allow", standard.open),
-        count("offload-files", 0...100_000, "Names of files and folders that go with an offload, or come back", standard.files),
+        count(
+            "max-offloads", 1...1_000, "Offloads of other peers at one time, whatever their pairings allow",
+            standard.open),
+        count(
+            "offload-files", 0...100_000, "Names of files and folders that go with an offload, or come back",
+            standard.files),
         count("offload-mib", 0...1_024, "MiB of all of them", standard.bytes >> 20),
         .value(
             "offload-keep", "time", kind: .duration, help: "How long what an offload made waits for its requester",

@@ -72,7 +72,8 @@ enum OffloadText {
         case .failed:
             throw OperationFailure(.failed, "the offload \(offload.id) failed: \(offload.message ?? "no reason given")")
         case .cleaned:
-            throw OperationFailure(.failed, "the offload \(offload.id) was ended: \(offload.message ?? "no reason given")")
+            throw OperationFailure(
+                .failed, "the offload \(offload.id) was ended: \(offload.message ?? "no reason given")")
         case .validating, .spawning, .ready, .working:
             throw OperationFailure(
                 .conflict, "the offload \(offload.id) is not done: \(offload.phase.rawValue)",
@@ -94,7 +95,8 @@ enum OffloadText {
             Console.complain("  \(PrintableText.escaped(file.path)), \(HandoffText.size(file.bytes))")
         }
         if !result.files.isEmpty, invocation.value("output") == nil {
-            Console.complain("'kars offload result \(offload.id.prefix(8)) --output <dir>' writes the files to a folder.")
+            Console.complain(
+                "'kars offload result \(offload.id.prefix(8)) --output <dir>' writes the files to a folder.")
         }
     }
 
@@ -117,11 +119,15 @@ enum OffloadText {
             text = try decoded(bytes)
         case ("-", nil):
             var bytes = Data()
-            while bytes.count <= maximumTaskBytes, let line = readLine(strippingNewline: false) { bytes += Data(line.utf8) }
+            while bytes.count <= maximumTaskBytes, let line = readLine(strippingNewline: false) {
+                bytes += Data(line.utf8)
+            }
             text = try decoded(bytes)
         case (let words?, nil): text = words
         }
-        guard text.utf8.count <= maximumTaskBytes else { throw .refused("the task is more than \(maximumTaskBytes) bytes") }
+        guard text.utf8.count <= maximumTaskBytes else {
+            throw .refused("the task is more than \(maximumTaskBytes) bytes")
+        }
         let task = text.trimmingWhitespace
         guard !task.isEmpty else { throw .refused("the task is empty") }
         return task

@@ -25,9 +25,9 @@ struct OffloadWatch: Sendable {
                     return try Console.line(OutputFormat.json(started))
                 }
                 try Console.line(started.id)
-                return Console.complain(
-                    started.message
-                        ?? "\(started.peer) has taken it; 'kars offload status \(started.id.prefix(8))' shows how far it is.")
+                let look = "'kars offload status \(started.id.prefix(8))' shows how far it is"
+                let state = started.message ?? "\(started.peer) has taken it"
+                return Console.complain("\(PrintableText.escaped(state)); \(look).")
             }
             try OffloadText.require(try await follow(started, node))
             let end = try await node.call(ShowOffload(id: started.id, folder: folder))
@@ -51,7 +51,8 @@ struct OffloadWatch: Sendable {
             guard !Task.isCancelled else { return }
             let id = started.id.prefix(8)
             Console.complain(
-                "The offload goes on; 'kars offload status \(id)' shows how far it is, 'kars offload cancel \(id)' ends it.")
+                "The offload goes on; 'kars offload status \(id)' shows how far it is, "
+                    + "'kars offload cancel \(id)' ends it.")
             _exit(Self.interrupted)
         }
         defer { watch.cancel() }
