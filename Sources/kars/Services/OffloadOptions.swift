@@ -10,7 +10,7 @@ enum OffloadOptions {
         count(
             "offload-files", 0...100_000, "Names of files and folders that go with an offload, or come back",
             standard.files),
-        count("offload-mib", 0...1_024, "MiB of all of them", standard.bytes >> 20),
+        count("offload-mib", 0...256, "MiB of all of them", standard.bytes >> 20),
         .value(
             "offload-keep", "time", kind: .duration, help: "How long what an offload made waits for its requester",
             defaultValue: "24h", environment: ServiceOptions.variable("node", "offload-keep")),
