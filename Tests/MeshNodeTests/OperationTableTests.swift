@@ -19,6 +19,12 @@ import Testing
         typealias Answer = Done
     }
 
+    private struct OfItsOwner: PeerOperation {
+        static let name = "test.owner"
+        static let access = OperationAccess.owner
+        typealias Answer = Done
+    }
+
     private final class Rows: Sendable {
         let rows = Mutex<[String]>([])
         var all: [String] { rows.withLock { $0 } }
@@ -28,12 +34,16 @@ import Testing
     private let peer = PeerIdentity(key: Identity.generate().publicKey)
 
     private func makeTable() -> OperationTable {
-        let rows = rows
+        let (rows, peer) = (rows, peer)
         let table = OperationTable { caller, operation, decision in
             rows.rows.withLock { $0.append("\(caller) \(operation) \(decision)") }
         }
         table.register(OnlyOperator.self) { _, _ in Done() }
         table.register(NeedsHandoff.self) { _, _ in Done() }
+        table.register(OfItsOwner.self) { _, caller in
+            guard case .peer(peer, _) = caller else { throw OperationFailure(.notFound, "there is no such thing") }
+            return Done()
+        }
         table.register(Echo.self) { request, _ in
             // What the operation did comes after the record of the decision.
             rows.rows.withLock { $0.append("ran") }
@@ -61,6 +71,15 @@ import Testing
         #expect(await ask(NeedsHandoff(), .operatorOfThisPeer)?.ok == Done())
         #expect(await ask(Echo(text: "x"), .operatorOfThisPeer)?.ok == "x")
         #expect(rows.all == ["ran"], "the operator's own requests are no matter of audit")
+    }
+
+    @Test func whatIsSomebodysStaysItsWhenThePairingHasEnded() async {
+        for pairing in [pairing(.revoked, [.handoff]), pairing(.expired, []), nil] {
+            #expect(await ask(OfItsOwner(), .peer(peer, pairing))?.ok == Done())
+            #expect(await ask(NeedsHandoff(), .peer(peer, pairing))?.error?.code == .refused)
+        }
+        let other = PeerIdentity(key: Identity.generate().publicKey)
+        #expect(await ask(OfItsOwner(), .peer(other, pairing(.active, [.handoff])))?.error?.code == .notFound)
     }
 
     @Test func aPeerMayDoWhatItsPairingGrants() async {

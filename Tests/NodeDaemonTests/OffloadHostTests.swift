@@ -35,6 +35,30 @@ struct OffloadHostTests {
         await world.stop()
     }
 
+    @Test func everyDecisionStandsInTheAuditLog() async throws {
+        let world = try await OffloadHostWorld()
+        let owner = try await world.requester("owner")
+        let (id, late) = (FrameID.make(), FrameID.make())
+        _ = try await owner.call(owner.request("wait for ever", id: id))
+        _ = try? await owner.call(owner.request(id: late))
+        _ = try? await owner.call(owner.request(id: "|\n../not-an-id"))
+        _ = try await owner.call(CleanUpOffload(id: id))
+        let rows = try await world.store.database.read {
+            try $0.query("SELECT agent_id, action, decision FROM audit ORDER BY seq") {
+                [$0.text(0), $0.text(1), $0.text(2)]
+            }
+        }.filter { $0[1].hasPrefix("offload:") }
+        let did = owner.peer.did.text
+        #expect(
+            rows == [
+                [did, "offload:request:\(id)", "allowed"], [did, "offload:request:\(late)", "denied"],
+                [did, "offload:request:?", "denied"], [did, "offload:cleanup:\(id)", "allowed"],
+                [did, "offload:end-cleaned:\(id)", "allowed"],
+            ])
+        #expect(try await AuditChain(store: world.store).firstBrokenRow() == nil)
+        await world.stop()
+    }
+
     @Test func aRepeatedRequestIsTheSameOffloadAndAnotherOfItsIdIsRefused() async throws {
         let world = try await OffloadHostWorld()
         let owner = try await world.requester("owner", slots: 3)
