@@ -71,6 +71,23 @@ struct OffloadBundleTests {
         #expect(throws: WorkspaceError.self) { try OffloadBundle.scan(left, limits) }
     }
 
+    /// Reading all of it would take hours.
+    @Test(.timeLimit(.minutes(1))) func holesOfTerabytesAreRefusedUnread() throws {
+        let left = folder.file("outgoing")
+        try FileManager.default.createDirectory(atPath: left, withIntermediateDirectories: true)
+        for number in 0..<8 {
+            let file = open(left + "/\(number)", O_RDWR | O_CREAT, 0o600)
+            #expect(ftruncate(file, 256 << 30) == 0)
+            close(file)
+        }
+        #expect { try OffloadBundle.scan(left, limits) } throws: { "\($0)".contains("bytes in one file") }
+        var wide = limits.workspace
+        wide.maximumFileBytes = 1 << 40
+        #expect(throws: WorkspaceError.tooLarge(what: "bytes", limit: wide.maximumTotalBytes)) {
+            try WorkspaceScanner(root: left, limits: wide).scan(mode: .live)
+        }
+    }
+
     @Test func aListOfFilesThatIsTooLongForAMessageIsRefused() throws {
         let many = folder.file("many")
         try FileManager.default.createDirectory(atPath: many, withIntermediateDirectories: true)

@@ -48,11 +48,30 @@ public struct WorkspaceScanner: Sendable {
         let folder = try Descriptor.folder(root)
         var walk = TreeWalk(mode: mode, limits: limits)
         try walk.visit(folder, path: [], depth: 1)
+        try checkSizes(walk.files)
         let device = try Errno.narrowed(at: root) { UInt64(try folder.status().st_dev) }
         let trustsTimes = mode == .live || Self.stampsAreComplete(folder)
         let state = try hash(
             walk.files, in: folder, onDevice: device, known: trustsTimes ? previous : nil, mode: mode)
         return (Manifest(entries: entries(of: walk, state)), state)
+    }
+
+    /// Refuses what is too large before a byte of it is read: an agent can name terabytes of holes in a moment.
+    private func checkSizes(_ files: [TreeWalk.File]) throws(WorkspaceError) {
+        var seen: Set<FileKey> = []
+        var total: UInt64 = 0
+        // A file with several names counts once.
+        for file in files where !file.hasOtherNames || seen.insert(file.key).inserted {
+            let size = UInt64(max(0, file.fingerprint.size))
+            guard size <= limits.maximumFileBytes else {
+                throw .tooLarge(what: "bytes in one file", limit: limits.maximumFileBytes)
+            }
+            let (sum, overflows) = total.addingReportingOverflow(size)
+            guard !overflows, sum <= limits.maximumTotalBytes else {
+                throw .tooLarge(what: "bytes", limit: limits.maximumTotalBytes)
+            }
+            total = sum
+        }
     }
 
     /// Hashes what is not known, spread over threads by turns.
