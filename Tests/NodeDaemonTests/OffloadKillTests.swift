@@ -24,6 +24,32 @@ struct OffloadKillTests {
         await world.stop()
     }
 
+    @Test func anAgentThatEndsWhileItWorksIsAskedAgain() async throws {
+        struct Record: Decodable { let initPid: Int32 }
+        let world = try await OffloadWorld()
+        let started = try await world.start("wait for go")
+        try await world.reaches(.working, started.id)
+        let file = URL(fileURLWithPath: "\(world.cloud.home)/node/sandboxes/\(started.sandbox)/run.json")
+        func process() -> Int32? {
+            (try? Data(contentsOf: file)).flatMap { try? JSONDecoder().decode(Record.self, from: $0).initPid }
+        }
+        let pid = try #require(process())
+        Glibc.kill(pid, SIGKILL)
+        try await waitUntil("another start") { process().map { $0 != pid } ?? false }
+        try world.give("go", to: started)
+        let end = try await world.end(of: started.id)
+        #expect(end.phase == .done && end.result?.summary == "go is here.", "\(end.message ?? "")")
+        try await world.isEmpty()
+        // One that is destroyed here by hand is missed at once.
+        let second = try await world.start("wait for ever")
+        try await world.reaches(.working, second.id)
+        _ = try await world.cloud.client.call(DestroySandbox(sandboxName: second.sandbox))
+        let missed = try await world.end(of: second.id)
+        #expect(missed.phase == .failed && missed.message == "the sandbox is gone")
+        try await world.isEmpty()
+        await world.stop()
+    }
+
     @Test func aTimeThatRanOutWhileItsPeerWasDownEndsIt() async throws {
         let world = try await OffloadWorld()
         let started = try await world.start("wait for ever", timeout: 3)
