@@ -32,16 +32,13 @@ enum FrameScanner {
             cursor.skipSpace()
             try cursor.expect(UInt8(ascii: ":"))
             cursor.skipSpace()
-            if let key {
-                guard case .absent = frame[keyPath: key] else { throw .duplicateField }
-                if cursor.byte == UInt8(ascii: "\"") {
-                    frame[keyPath: key] = .text(try cursor.string())
-                } else {
-                    try cursor.skipValue(depth: maximumDepth - 1)
-                    frame[keyPath: key] = .other
-                }
-            } else {
-                try cursor.skipValue(depth: maximumDepth - 1)
+            // Not by key paths, which are slow to follow.
+            switch key {
+            case .type: try scan(&frame.type, &cursor)
+            case .from: try scan(&frame.from, &cursor)
+            case .to: try scan(&frame.to, &cursor)
+            case .id: try scan(&frame.id, &cursor)
+            case nil: try cursor.skipValue(depth: maximumDepth - 1)
             }
             cursor.skipSpace()
             if cursor.byte == UInt8(ascii: "}") { return cursor.advance() }
@@ -50,10 +47,22 @@ enum FrameScanner {
         }
     }
 
+    /// A value of a field that was not there before.
+    private static func scan(_ field: inout ScannedFrame.Field, _ cursor: inout JSONCursor) throws(ScanError) {
+        guard case .absent = field else { throw .duplicateField }
+        if cursor.byte == UInt8(ascii: "\"") {
+            field = .text(try cursor.string())
+        } else {
+            try cursor.skipValue(depth: maximumDepth - 1)
+            field = .other
+        }
+    }
+
+    /// The fields that are looked at.
+    private enum Key { case type, from, to, id }
+
     /// The field a key names, also when it is spelled with escapes: a recipient's parser would see through them.
-    private static func field(
-        _ key: JSONCursor.Text, of bytes: UnsafeRawBufferPointer
-    ) -> WritableKeyPath<ScannedFrame, ScannedFrame.Field>? {
+    private static func field(_ key: JSONCursor.Text, of bytes: UnsafeRawBufferPointer) -> Key? {
         let raw = UnsafeRawBufferPointer(rebasing: bytes[key.start..<key.end])
         guard key.isEscaped else { return field(raw) }
         // The longest name has 4 characters, which escapes make 24 bytes.
@@ -61,14 +70,12 @@ enum FrameScanner {
         return JSONText.unescaped(raw).withUnsafeBytes { field($0) }
     }
 
-    private static func field(
-        _ name: UnsafeRawBufferPointer
-    ) -> WritableKeyPath<ScannedFrame, ScannedFrame.Field>? {
+    private static func field(_ name: UnsafeRawBufferPointer) -> Key? {
         switch name.count {
-        case 4 where name.isEqual(to: "type"): \.type
-        case 4 where name.isEqual(to: "from"): \.from
-        case 2 where name.isEqual(to: "to"): \.to
-        case 2 where name.isEqual(to: "id"): \.id
+        case 4 where name.isEqual(to: "type"): .type
+        case 4 where name.isEqual(to: "from"): .from
+        case 2 where name.isEqual(to: "to"): .to
+        case 2 where name.isEqual(to: "id"): .id
         default: nil
         }
     }

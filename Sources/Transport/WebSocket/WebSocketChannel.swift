@@ -47,6 +47,8 @@ final class WebSocketChannel {
     /// Writes what waits while the socket takes it; returns non-zero to close.
     func write(on socket: OpaquePointer) -> Int32 {
         guard !isClosing else { return 0 }
+        var corked: Int32?
+        defer { if let corked { SocketBatch.end(corked) } }
         for _ in 0..<Self.batch {
             // The library keeps what the kernel did not take; nothing may follow until that is gone.
             if lws_partial_buffered(socket) != 0 { break }
@@ -60,6 +62,7 @@ final class WebSocketChannel {
                     case .binary: LWS_WRITE_BINARY
                     case .ping: LWS_WRITE_PING
                     }
+                if corked == nil, !isLast { corked = SocketBatch.begin(lws_get_socket_fd(socket)) }
                 let count = message.payloadBytes
                 let written = message.storage.withUnsafeMutableBufferPointer { buffer in
                     lws_write(socket, buffer.baseAddress! + OutgoingMessage.headroom, count, kind)
