@@ -102,6 +102,6 @@ let package = Package(
         tests("Controller", ["MeshIdentity", "Resources"]),
         tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
-        tests("kars", ["Transport", "MeshIdentity", "MeshNode", "Relay", "CommandTree", "SignInSupport"]),
+        tests("kars", ["Transport", "MeshIdentity", "MeshNode", "Relay", "Resources", "CommandTree", "SignInSupport"]),
     ]
 )

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MeshIdentity
+import Resources
 
 /// How a controller makes the pods of a cluster; each property is an option of `kars node --driver kubernetes`.
 public struct ClusterSettings: Sendable {
@@ -56,6 +57,23 @@ public struct ClusterSettings: Sendable {
         self.advertisesPods = advertisesPods
         self.sandboxesPerPeer = sandboxesPerPeer
         self.federates = federates
+    }
+}
+
+extension ClusterSettings {
+    /// Whether a sandbox of a cluster can be called so: a DNS label that leaves room for the prefix of its namespace.
+    public static func canBeNamed(_ name: String) -> Bool { ClusterNames.isSandbox(name) }
+
+    /// Why this controller cannot follow a KarsSandbox, in one sentence; nil when it can.
+    ///
+    /// - Parameter ownImage: kars's; a sandbox of it runs the reference agent.
+    public static func obstacle(to object: KubernetesObject, ownImage: String) -> String? {
+        do throws(KarsSandbox.Invalid) {
+            _ = try KarsSandbox(object, ownImage: ownImage)
+            return nil
+        } catch {
+            return error.reason
+        }
     }
 }
 

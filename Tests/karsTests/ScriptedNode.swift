@@ -50,6 +50,10 @@ final class ScriptedNode: Sendable {
     }
 
     func kars(_ arguments: String..., input: String? = nil) async throws -> ChildProcess.Output {
+        try await kars(arguments, input: input)
+    }
+
+    func kars(_ arguments: [String], input: String? = nil) async throws -> ChildProcess.Output {
         try await BuiltProgram.run(arguments, home: home, input: input)
     }
 

@@ -40,12 +40,14 @@ extension Command {
             .value("byo-image", "image", help: "Container image of --runtime byo, which must declare org.kars.runtime.contract=v1"),
             .value("byo-contract-version", "version", help: "Contract of --runtime byo", defaultValue: "v1", allowed: ["v1"]),
             .value("maf-language", "lang", help: "Language of Microsoft Agent Framework", defaultValue: "python", allowed: ["python"]),
+            .flag("dry-run", help: "Print the KarsSandbox as YAML, and make nothing"),
         ] + NodeConnection.options,
         examples: [
             Example("kars add helper --runtime byo", "Add a reference agent"),
             Example("kars add my-agent --runtime byo --byo-image registry.example/my-agent:1", "Add one of your own"),
+            Example("kars add reviewer --dry-run", "See the KarsSandbox that describes it"),
         ],
-        environment: [KarsHome.variable], group: "Lifecycle", laterOptions: ["dry-run"]
+        environment: [KarsHome.variable], group: "Lifecycle"
     ) { invocation in
         try Unsupported.refuse(notInAdd, invocation)
         let runtime = invocation.value("runtime").flatMap(AgentRuntime.init) ?? .openClaw
@@ -59,6 +61,12 @@ extension Command {
             provider: configuration?.provider?.rawValue, isolation: invocation.value("isolation"),
             channels: credentials.channels, skills: invocation.values("skills"),
             governance: invocation.flag("governance"), trustThreshold: try invocation.integer("trust-threshold"))
+        if invocation.flag("dry-run") {
+            return try AgentManifest(
+                name: invocation.required("name"), runtime: runtime,
+                image: invocation.value("image") ?? invocation.value("byo-image"), settings: settings
+            ).print(invocation)
+        }
         try await NodeStart.ensure(invocation)
         let sandbox = try await NodeConnection.call(
             CreateSandbox(
