@@ -33,11 +33,14 @@ public final class DockerDriver: SandboxDriver {
     private let karsExecutable: String
     private let logger: Logger
     private let engine: DockerEngine
+    private let registries: RegistryLogin
     private let shelf: Shelf
     private var table: Shelf.Table { shelf.table }
     /// By which its containers are known.
     var tag: String { shelf.tag }
     private let queue = DispatchQueue(label: "kars.sandboxes.docker")
+    /// A helper may wait for a person.
+    private static let logins = DispatchQueue(label: "kars.sandboxes.logins", attributes: .concurrent)
     private let known = Mutex<(facts: DockerEngine.Facts, runtime: DockerRuntime)?>(nil)
 
     /// Who the agents are on this host.
@@ -47,7 +50,7 @@ public final class DockerDriver: SandboxDriver {
     /// - Parameters:
     ///   - root: the node's folder for sandboxes, made if need be; one driver at a time.
     ///   - karsExecutable: mounted into every container with its libraries, where it is the init.
-    ///   - environment: may name the engine's socket (`DOCKER_HOST`).
+    ///   - environment: may name the engine's socket (`DOCKER_HOST`), and where Docker's configuration lies.
     ///   - loop: carries the requests to the engine and the readiness checks.
     public init(
         root: String, karsExecutable: String, environment: [String: String], loop: EventLoop, logger: Logger
@@ -55,6 +58,7 @@ public final class DockerDriver: SandboxDriver {
         self.karsExecutable = karsExecutable
         self.logger = logger
         engine = DockerEngine(socket: try DockerEngine.socket(environment), loop: loop)
+        registries = RegistryLogin(environment: environment)
         shelf = try Shelf(root: root, owner: Self.agent, loop: loop, logger: logger)
     }
 
@@ -201,13 +205,24 @@ public final class DockerDriver: SandboxDriver {
         }
     }
 
+    /// What the engine is told of this node's account at an image's registry.
+    private func login(for image: String) async throws(SandboxError) -> String? {
+        let registries = registries
+        let result = await withCheckedContinuation { continuation in
+            Self.logins.async {
+                continuation.resume(returning: Result { () throws(SandboxError) in try registries.header(for: image) })
+            }
+        }
+        return try result.get()
+    }
+
     /// What a sandbox comes in; fetched where it is not here yet.
     private func image(of spec: SandboxSpec) async throws(SandboxError) -> (name: String, facts: DockerEngine.Image?) {
         guard let name = spec.image else { return ("\(Self.repository):\(Self.tag)", nil) }
         var found = try await engine.image(name)
         if found == nil {
             logger.info("fetching an image", ["sandbox": spec.name, "image": name])
-            try await engine.pull(name)
+            try await engine.pull(name, login: try await login(for: name))
             found = try await engine.image(name)
         }
         guard let image = found else { throw .engine(reason: "the image \(name) is not there") }

@@ -83,10 +83,14 @@ struct DockerEngine: Sendable {
     }
 
     /// Fetches an image from its registry; takes as long as that takes.
-    func pull(_ name: String) async throws(SandboxError) {
+    ///
+    /// - Parameter login: of ``RegistryLogin``; nil asks as anybody.
+    func pull(_ name: String, login: String? = nil) async throws(SandboxError) {
         let hasTag = name.contains("@") || name.split(separator: "/").last?.contains(":") == true
         let reference = Self.escaped(hasTag ? name : name + ":latest")
-        let answer = try await expect([200, 404, 500], "POST", "/images/create?fromImage=\(reference)")
+        let answer = try await expect(
+            [200, 403, 404, 500], "POST", "/images/create?fromImage=\(reference)",
+            headers: login.map { ["x-registry-auth": $0] } ?? [:])
         // Progress lines; the status was sent before the work was done.
         guard answer.status == 200, !answer.body.containsText("\"error\"") else {
             throw .engine(reason: "the image \(name) cannot be had: \(Self.message(answer.body))")
@@ -210,11 +214,12 @@ struct DockerEngine: Sendable {
     // MARK: Requests
 
     private func expect(
-        _ statuses: [Int], _ method: String, _ target: String, body: [UInt8] = [],
+        _ statuses: [Int], _ method: String, _ target: String, headers: HTTPHeaders = [:], body: [UInt8] = [],
         type: String = "application/json", over other: HTTPClient? = nil
     ) async throws(SandboxError) -> HTTPClientResponse {
         let url = ServiceURL(unixSocket: socket, target: Self.version + target)
-        let headers: HTTPHeaders = body.isEmpty ? [:] : ["content-type": type]
+        var headers = headers
+        if !body.isEmpty { headers.add("content-type", type) }
         let answer: HTTPClientResponse
         do {
             answer = try await (other ?? client).send(

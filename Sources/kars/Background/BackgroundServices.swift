@@ -22,6 +22,7 @@ struct BackgroundServices {
     /// What services are given of this command's environment: nothing that might be a secret.
     private static let variables = [
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "DOCKER_HOST",
+        "DOCKER_CONFIG",
         "CREDENTIALS_DIRECTORY", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "NO_PROXY",
     ]
 
