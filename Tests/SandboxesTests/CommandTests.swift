@@ -84,6 +84,23 @@ struct CommandTests {
         }
     }
 
+    @Test func whatIsKilledWhileItStandsStillDoesNothingMore() async throws {
+        for _ in 1...8 {
+            try await with { world, socket in
+                let writers = "for n in 1 2 3 4; do (while :; do echo x > /sandbox/beat; done) & done; wait"
+                let (command, output) = try start(writers, at: socket)
+                _ = try await world.text(of: "beat", in: "a")
+                try await world.driver.freeze("a")
+                let beat = try world.driver.folders(of: "a").workspace + "/beat"
+                unlink(beat)
+                try await world.driver.stop("a", grace: .zero)
+                #expect(access(beat, F_OK) != 0)
+                close(command.connection)
+                close(output)
+            }
+        }
+    }
+
     @Test func moreThanTheBoundAreRefusedAndNoneIsLost() async throws {
         try await with { _, socket in
             var running: [(command: SandboxCommand, output: Int32)] = []

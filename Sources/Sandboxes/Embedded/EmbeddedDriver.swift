@@ -176,8 +176,8 @@ public final class EmbeddedDriver: SandboxDriver {
                 running.signal(SIGKILL)
             }
         } else {
-            // Killed as it stands: a frozen agent must not run for another moment.
-            running.signal(SIGKILL)
+            // Killed as they stand: of a frozen sandbox nobody must run for another moment.
+            running.killAll()
             try? running.thaw()
         }
         _ = await entry.end?.value

@@ -27,6 +27,13 @@ final class RunningSandbox: LivingSandbox {
 
     func signal(_ number: Int32) { initWatch.signal(number) }
 
+    /// Kills each process. The init's end takes the rest along, but only once they are thawed, and a process that runs
+    /// until then can write.
+    func killAll() {
+        for member in ProcessTable.members(ofNamespaceOf: pid) { kill(member, SIGKILL) }
+        signal(SIGKILL)
+    }
+
     func waitForEnd(within limit: Duration? = nil) async -> Bool { await initWatch.wait(within: limit) }
 
     /// After the end: gathers the status and removes what the kernel keeps. Call it once.
