@@ -6,7 +6,7 @@ RELEASE := $(SWIFT) build -c release --static-swift-stdlib
 DEBUG_KARS = $(shell $(SWIFT) build --show-bin-path)/kars
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build release demo demo-cluster test test-full test-cluster test-cluster-moves fuzz bench image docs clean
+.PHONY: help setup build release demo demo-cluster test test-full test-soak test-cluster test-cluster-moves fuzz bench image docs clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,8 +43,14 @@ test: setup ## Build and run all tests
 
 test-full: export KARS_TEST_FULL = 1
 test-full: test ## Run all tests, the slow ones and those on a Kubernetes of their own too
+	@$(MAKE) test-soak
 	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-cluster; \
 		else echo "SKIPPED: the tests on a Kubernetes need root to run one."; fi
+
+test-soak: release ## Move an agent 200 times under 500 requests a second, and workspaces of all shapes, with a release build
+	$(SWIFT) build --build-tests
+	KARS_TEST_FULL=1 KARS_TEST_BIN=$$($(SWIFT) build -c release --show-bin-path) \
+		$(SWIFT) test --skip-build --no-parallel --filter 'SoakTests|LargeWorkspaceTests'
 
 test-cluster: release image ## Test all that needs a cluster on a real Kubernetes (root; building it takes ten minutes once)
 	@scripts/test-cluster install

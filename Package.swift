@@ -100,7 +100,7 @@ let package = Package(
         tests("Handoff", ["MeshNode", "Transport", "Observability"]),
         tests("Offload", ["MeshNode", "MeshIdentity", "Handoff"]),
         tests("Controller", ["MeshIdentity", "Resources"]),
-        tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode"]),
+        tests("NodeDaemon", ["Relay", "Registry", "Transport", "MeshIdentity", "MeshNode", "ReferenceAgent"]),
         tests("CommandTree", [], resources: [.copy("Snapshots")]),
         tests("kars", ["Transport", "MeshIdentity", "MeshNode", "Relay", "Resources", "CommandTree", "SignInSupport"]),
     ]

@@ -37,8 +37,9 @@ final class MeshFixture: Sendable {
         await registry.stop()
     }
 
-    /// The `kars` built beside this test.
+    /// The `kars` built beside this test, or the one in the folder that `KARS_TEST_BIN` names.
     static let kars: String = {
+        if let folder = ProcessInfo.processInfo.environment["KARS_TEST_BIN"] { return folder + "/kars" }
         let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }?.bundlePath
             ?? CommandLine.arguments[0]
         return URL(fileURLWithPath: bundle).deletingLastPathComponent().appendingPathComponent("kars").path

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Cuts content where its own bytes say so, so that an insertion moves only the chunks it touches.
 ///
 /// A gear hash (FastCDC): the hash shifts left by one bit per byte and adds a random word per byte value, so its upper
@@ -42,6 +44,16 @@ enum Chunker {
             }
             return count
         }
+    }
+
+    /// The chunk into which a long run of zeros is cut: ``maximumSize`` of them.
+    static let zeros = ChunkID(of: [UInt8](repeating: 0, count: maximumSize))
+
+    /// Whether all bytes are zero.
+    static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let first = bytes.first, first == 0, let start = bytes.baseAddress else { return bytes.isEmpty }
+        // Every byte equals the one before it, and the first is zero.
+        return memcmp(start, start.advanced(by: 1), bytes.count - 1) == 0
     }
 
     /// 256 words drawn from BLAKE2b of a fixed label, so that every build has the same ones.

@@ -71,6 +71,15 @@ struct FileHasher {
                 var start = 0
                 while filled - start >= Chunker.maximumSize || (atEnd && start < filled) {
                     let rest = UnsafeRawBufferPointer(rebasing: buffer[start..<filled])
+                    if rest.count >= Chunker.maximumSize,
+                        Chunker.isZero(UnsafeRawBufferPointer(rebasing: rest[..<Chunker.maximumSize]))
+                    {
+                        // Of a sparse file nearly all is this.
+                        chunks.append(Chunker.zeros)
+                        lengths.append(UInt32(Chunker.maximumSize))
+                        start += Chunker.maximumSize
+                        continue
+                    }
                     let length = Chunker.cut(rest)
                     chunks.append(ChunkID(hashing: UnsafeRawBufferPointer(rebasing: rest[..<length])))
                     lengths.append(UInt32(length))

@@ -7,8 +7,6 @@ import Glibc
 struct TreeBuilder {
     /// Runs of zeros this long, at multiples of it, become holes.
     static let blockSize: UInt64 = 4096
-    /// The chunk a long run of zeros is cut into.
-    static let zeroChunk = ChunkID(of: [UInt8](repeating: 0, count: Chunker.maximumSize))
 
     private let store: ChunkStore
     private let root: Descriptor
@@ -137,7 +135,9 @@ struct TreeBuilder {
             }
             let isInPlace = oldOffset == offset && old.first == id
             let length: Int
-            if isInPlace, let known = store.length(of: id) {
+            if id == Chunker.zeros, offset >= oldSize {
+                length = Chunker.maximumSize  // a hole
+            } else if isInPlace, let known = store.length(of: id) {
                 length = known
             } else {
                 let bytes = try store.read(id)
@@ -165,18 +165,12 @@ struct TreeBuilder {
         while leavingHoles && index < bytes.count {
             // Blocks are those of the file, not of the chunk.
             let block = min(Int(blockSize - (offset + UInt64(index)) % blockSize), bytes.count - index)
-            if isZero(UnsafeRawBufferPointer(rebasing: bytes[index..<index + block])) {
+            if Chunker.isZero(UnsafeRawBufferPointer(rebasing: bytes[index..<index + block])) {
                 try file.write(UnsafeRawBufferPointer(rebasing: bytes[start..<index]), at: Int64(offset) + Int64(start))
                 start = index + block
             }
             index += block
         }
         try file.write(UnsafeRawBufferPointer(rebasing: bytes[start...]), at: Int64(offset) + Int64(start))
-    }
-
-    private static func isZero(_ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let first = bytes.first, first == 0, let start = bytes.baseAddress else { return bytes.isEmpty }
-        // Every byte equals the one before it, and the first is zero.
-        return memcmp(start, start.advanced(by: 1), bytes.count - 1) == 0
     }
 }

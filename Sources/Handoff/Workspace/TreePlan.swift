@@ -70,7 +70,7 @@ struct TreePlan {
         let names = newDirectories.count + files.count + hardLinks.count + symlinks.count
         var bytes = UInt64(names) * TreeBuilder.blockSize
         for step in files {
-            let holes = UInt64(step.entry.chunks.count { $0 == TreeBuilder.zeroChunk }) * UInt64(Chunker.maximumSize)
+            let holes = UInt64(step.entry.chunks.count { $0 == Chunker.zeros }) * UInt64(Chunker.maximumSize)
             bytes += step.entry.size - min(step.entry.size, step.old?.size ?? holes)
         }
         return bytes
