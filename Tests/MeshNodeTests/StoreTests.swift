@@ -125,4 +125,34 @@ import Testing
             #expect(fields == ["a%7cb", "c%0a%257C"])
         }
     }
+
+    // MARK: Transitions
+
+    @Test func theNewestTransitionsOfEachSandboxAreKept() async throws {
+        try await withStore { store in
+            func become(_ state: String, _ reason: String, _ name: String) async throws {
+                try await store.database.write {
+                    try SandboxService.insert(SandboxTransition(state: state, reason: reason), of: name, on: $0)
+                }
+            }
+            func reasons(_ name: String) async throws -> [String] {
+                try await store.database.read {
+                    try $0.query(
+                        "SELECT reason FROM sandbox_transition WHERE sandbox = ? ORDER BY seq", .text(name)
+                    ) { $0.text(0) }
+                }
+            }
+            try await become("running", "first", "b")
+            for number in 0..<100 { try await become("ended", "\(number)", "a") }
+            #expect(try await reasons("a") == (68..<100).map(String.init))
+            // What is so already is not said again.
+            try await become("ended", "99", "a")
+            #expect(try await reasons("a").count == SandboxService.keptTransitions)
+            try await become("ended", String(repeating: "x", count: 10_000), "b")
+            #expect(try await reasons("b").map(\.count) == [5, 400])
+            try await store.database.write { try SandboxService.forgetTransitions(of: "a", on: $0) }
+            #expect(try await reasons("a") == [])
+            #expect(try await reasons("b").count == 2)
+        }
+    }
 }

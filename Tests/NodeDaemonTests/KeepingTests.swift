@@ -28,6 +28,16 @@ struct KeepingTests {
         let status = try await local.client.call(SandboxStatus(sandboxName: "a"))
         let running = try #require(status.conditions?.first { $0.type == "Running" })
         #expect(running.holds && running.reason.contains("started again, 2 times"))
+        // What became of it is known.
+        var became: [SandboxTransition] = []
+        try await waitUntil("what became of it is stored") {
+            became = try await local.client.call(SandboxStatus(sandboxName: "a")).transitions ?? []
+            return became.count == 5
+        }
+        #expect(became.map(\.state) == ["running", "ended", "running", "ended", "running"])
+        #expect(became.first?.reason == "it was created here")
+        #expect(became[1].reason.hasPrefix("the agent ended by itself"))
+        #expect(became.last?.reason == "it was started again")
         // One that is destroyed stays away.
         _ = try await local.client.call(DestroySandbox(sandboxName: "a"))
         #expect(try await local.client.call(ListSandboxes()).isEmpty)
@@ -49,6 +59,11 @@ struct KeepingTests {
         }
         #expect(try await local.client.call(SandboxStatus(sandboxName: "a")).status == "offloaded")
         #expect(try await cloud.client.call(SandboxStatus(sandboxName: "a")).status == "running")
+        let left = try #require(try await local.client.call(SandboxStatus(sandboxName: "a")).transitions)
+        #expect(left.map(\.state) == ["running", "offloaded"])
+        #expect(left.last?.reason == "it lives at cloud since epoch 2")
+        let came = try #require(try await cloud.client.call(SandboxStatus(sandboxName: "a")).transitions)
+        #expect(came.first?.reason == "it came here with epoch 2")
         for peer in [local, cloud] { await peer.stop() }
         await mesh.stop()
     }

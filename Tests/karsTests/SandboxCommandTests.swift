@@ -45,6 +45,10 @@ struct SandboxCommandTests {
             var sandbox = ScriptedNode.sandbox($0.sandboxName)
             sandbox.settings = AgentSettings(model: "gpt-4.1", policy: "developer", skills: ["browser"])
             sandbox.conditions = [SandboxCondition(type: "Ready", holds: false, reason: "it does not answer")]
+            sandbox.transitions = [
+                SandboxTransition(
+                    at: Date(timeIntervalSince1970: 1_800_000_000), state: "ended", reason: "the agent ended by itself")
+            ]
             return sandbox
         }
         let output = try await node.kars("status", "ann")
@@ -52,6 +56,7 @@ struct SandboxCommandTests {
             #expect(output.out.contains(line), "\(output.out)")
         }
         #expect(output.out.contains("CONDITION   HOLDS   WHY\nReady       no      it does not answer\n"))
+        #expect(output.out.contains("2027-01-15 08:00 UTC   ended    the agent ended by itself\n"), "\(output.out)")
         await node.close()
     }
 

@@ -73,6 +73,10 @@ extension SandboxService {
         if state.isAlive, !hasTried { return nil }
         logger.warn(
             "an agent ended and is started again", ["sandbox": name, "status": status.map(String.init) ?? "unknown"])
+        if !state.isAlive, !hasTried {
+            let how = status.map { "with status \($0)" } ?? "and nobody saw how"
+            note(SandboxTransition(state: "ended", reason: "the agent ended by itself, \(how)"), of: name)
+        }
         do {
             try await exclusively(name) {
                 let token = try await token(of: name)
@@ -81,6 +85,7 @@ extension SandboxService {
                     hasTried = true
                     if !state.isAlive { runs[name, default: AgentRuns()].restarts += 1 }
                     try await run(name)
+                    note(SandboxTransition(state: "running", reason: "it was started again"), of: name)
                     door.open(name, token: token, route: .local(socket: try driver.gatewaySocket(of: name)))
                 } catch {
                     door.open(name, token: token, route: .stopped)
@@ -90,6 +95,7 @@ extension SandboxService {
             return nil
         } catch {
             logger.error("an agent could not be started again", ["sandbox": name, "error": "\(error)"])
+            note(SandboxTransition(state: "stopped", reason: "it could not be started again: \(error)"), of: name)
             return runs[name, default: AgentRuns()].pauseAfterEnd()
         }
     }

@@ -82,6 +82,7 @@ public actor SandboxService {
                 try await takeUp(record)
             } catch {
                 logger.error("an agent could not be taken up", ["sandbox": record.name, "error": "\(error)"])
+                note(SandboxTransition(state: "stopped", reason: "it could not be taken up at the node's start: \(error)"), of: record.name)
                 // One whose removal was cut off may have no token any more.
                 guard let token = try? await token(of: record.name) else { continue }
                 door.open(record.name, token: token, route: .stopped)
@@ -99,7 +100,11 @@ public actor SandboxService {
             }
             return door.open(record.name, token: token, route: .forward(record.home))
         }
+        let wasAlive = try driver.state(of: record.name).isAlive
         try await run(record.name)
+        if !wasAlive {
+            note(SandboxTransition(state: "running", reason: "it was started at the node's start"), of: record.name)
+        }
         door.open(record.name, token: token, route: .local(socket: try driver.gatewaySocket(of: record.name)))
     }
 
@@ -193,9 +198,12 @@ public actor SandboxService {
             if case .frozen = try driver.state(of: name) {
                 throw OperationFailure(.conflict, "\(name) is frozen", hint: "'kars handoff \(name) --status' shows its move")
             }
+            let wasAlive = try driver.state(of: name).isAlive
             do { try await run(name) } catch {
+                note(SandboxTransition(state: "stopped", reason: "it could not be started: \(error)"), of: name)
                 throw OperationFailure(wrapping: error, doing: "cannot start the sandbox \(name)")
             }
+            if !wasAlive { note(SandboxTransition(state: "running", reason: "it was started by its operator"), of: name) }
             door.open(name, token: try await token(of: name), route: .local(socket: try driver.gatewaySocket(of: name)))
             return summary(of: record)
         }
@@ -242,7 +250,10 @@ public actor SandboxService {
                 }
             }
             // All of it or nothing: an agent without its token cannot be taken up.
-            try await forgetSecrets(of: name) { try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name)) }
+            try await forgetSecrets(of: name) {
+                try $0.execute("DELETE FROM sandbox WHERE name = ?", .text(name))
+                try Self.forgetTransitions(of: name, on: $0)
+            }
             records[name] = nil
             runs[name] = nil
             updateGauge()
@@ -261,6 +272,7 @@ public actor SandboxService {
         var summary = summary(of: record)
         summary.credentials = try await credentials(of: name).keys.sorted()
         summary.conditions = await conditions(of: record, summary)
+        summary.transitions = try await transitions(of: name)
         return summary
     }
 
@@ -300,8 +312,11 @@ public actor SandboxService {
     public func save(_ record: SandboxRecord) async throws {
         let bytes = PeerJSON.encode(record)
         let name = record.name
+        // In the same commit: a move waits for it.
+        let transition = transition(from: records[name], to: record)
         try await store.database.write {
             try $0.execute("INSERT OR REPLACE INTO sandbox (name, record) VALUES (?, ?)", .text(name), .blob(bytes))
+            if let transition { try Self.insert(transition, of: name, on: $0) }
         }
         records[name] = record
         updateGauge()

@@ -80,6 +80,14 @@ public final class NodeStore: Sendable {
                 updated_at INTEGER NOT NULL, record BLOB NOT NULL, PRIMARY KEY (role, peer_key, id));
             CREATE INDEX offload_slots ON offload (role, holds_slot, peer_key);
             """),
+        Migration(
+            4,
+            """
+            CREATE TABLE sandbox_transition (
+                seq INTEGER PRIMARY KEY AUTOINCREMENT, sandbox TEXT NOT NULL, at INTEGER NOT NULL,
+                state TEXT NOT NULL, reason TEXT NOT NULL);
+            CREATE INDEX sandbox_transition_of ON sandbox_transition (sandbox, seq);
+            """),
     ]
 }
 

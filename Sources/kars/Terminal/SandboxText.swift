@@ -33,7 +33,14 @@ enum SandboxText {
         if let names = sandbox.credentials, !names.isEmpty {
             rows.append(("Credentials", names.joined(separator: ", ")))
         }
-        return kars.facts(rows) + conditions(sandbox.conditions ?? [])
+        return kars.facts(rows) + conditions(sandbox.conditions ?? []) + transitions(sandbox.transitions ?? [])
+    }
+
+    private static func transitions(_ transitions: [SandboxTransition]) -> String {
+        guard !transitions.isEmpty else { return "" }
+        var table = Table(header: ["SINCE", "BECAME", "WHY"])
+        for transition in transitions { table.add([shown(transition.at), transition.state, transition.reason]) }
+        return "\n" + table.text()
     }
 
     private static func conditions(_ conditions: [SandboxCondition]) -> String {
