@@ -51,6 +51,26 @@ struct LimitsTests {
         #expect(window.admit(forgotten, now: end))
     }
 
+    @Test func aClockThatIsSetForgetsNoRequestAndGivesNoRate() {
+        let window = ReplayWindow(maximumRequests: 100)
+        let digest: [UInt8] = [1]
+        #expect(window.admit(digest, now: start))
+        for jump in [-86_400.0, -3600, -1, 0, 599] {
+            #expect(!window.admit(digest, now: start.addingTimeInterval(jump)))
+            #expect(window.admit([2, UInt8(truncatingIfNeeded: Int(jump))], now: start.addingTimeInterval(jump)))
+        }
+        let buckets = TokenBuckets(burst: 2, refillPerSecond: 1, maximumKeys: 10)
+        for _ in 0..<2 { #expect(buckets.take("a", now: start)) }
+        // Back by a day: nothing is refilled at once, and from there it goes on as time does.
+        let back = start.addingTimeInterval(-86_400)
+        #expect(!buckets.take("a", now: back))
+        #expect(buckets.take("a", now: back.addingTimeInterval(1)))
+        #expect(!buckets.take("a", now: back.addingTimeInterval(1)))
+        // Forward by a day: a burst, once.
+        for _ in 0..<2 { #expect(buckets.take("a", now: start)) }
+        #expect(!buckets.take("a", now: start))
+    }
+
     @Test func addressesOfOneHostShareAKey() {
         #expect(AddressKey.make("192.0.2.1") == "192.0.2.1")
         #expect(AddressKey.make("::ffff:192.0.2.1") == "192.0.2.1")
