@@ -48,46 +48,53 @@ struct ChunkSender: Sendable {
     func send(
         _ ids: [ChunkID], from reader: ChunkReader, isExact: Bool
     ) async throws -> (bytes: Int, unreadable: [ChunkID]) {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            var underWay = 0
-            var sent = 0
+        try await withThrowingTaskGroup(of: (bytes: Int, unreadable: [ChunkID]).self) { group in
+            var (underWay, sent) = (0, 0)
             var unreadable: [ChunkID] = []
-            var batch: [WireBytes] = []
-            var batchBytes = 0
-            func flush() async throws {
-                guard !batch.isEmpty else { return }
-                if underWay == Self.window {
-                    try await group.next()
-                    underWay -= 1
-                }
-                let (chunks, bytes) = (batch, batchBytes)
-                group.addTask {
-                    try await deliver(chunks)
-                    meter.sent(bytes)
-                }
-                underWay += 1
-                batch = []
-                batchBytes = 0
+            func takeResult() async throws {
+                guard let done = try await group.next() else { return }
+                underWay -= 1
+                sent += done.bytes
+                unreadable += done.unreadable
             }
             meter.mustSend(ids.reduce(0) { $0 + (reader.length(of: $1) ?? 0) })
-            for id in ids {
-                let chunk: [UInt8]
-                do {
-                    chunk = try await DiskWork.run { try reader.readChunk(id) }
-                } catch WorkspaceError.changedDuringRead where !isExact {
-                    unreadable.append(id)
-                    continue
-                }
+            var rest = ids[...]
+            while !rest.isEmpty {
                 let limit = direct?.isUsable == true ? DirectWay.requestBytes : Self.messageBytes
-                if batchBytes + chunk.count > limit { try await flush() }
-                batch.append(WireBytes(chunk))
-                batchBytes += chunk.count
-                sent += chunk.count
+                var bytes = 0
+                let batch = rest.prefix { id in
+                    bytes += reader.length(of: id) ?? 0
+                    return bytes <= limit
+                }
+                let part = batch.isEmpty ? rest.prefix(1) : batch
+                rest = rest.dropFirst(part.count)
+                if underWay == Self.window { try await takeResult() }
+                // Each reads for itself, so that one is read and hashed while others are on their way.
+                group.addTask { try await readAndDeliver(Array(part), from: reader, isExact: isExact) }
+                underWay += 1
             }
-            try await flush()
-            try await group.waitForAll()
+            while underWay > 0 { try await takeResult() }
             return (sent, unreadable)
         }
+    }
+
+    private func readAndDeliver(
+        _ ids: [ChunkID], from reader: ChunkReader, isExact: Bool
+    ) async throws -> (bytes: Int, unreadable: [ChunkID]) {
+        let (chunks, unreadable) = try await DiskWork.run {
+            var chunks: [WireBytes] = [], unreadable: [ChunkID] = []
+            for id in ids {
+                do { chunks.append(WireBytes(try reader.readChunk(id))) } catch WorkspaceError.changedDuringRead
+                where !isExact {
+                    unreadable.append(id)
+                }
+            }
+            return (chunks, unreadable)
+        }
+        let bytes = chunks.reduce(0) { $0 + $1.bytes.count }
+        if !chunks.isEmpty { try await deliver(chunks) }
+        meter.sent(bytes)
+        return (bytes, unreadable)
     }
 
     private func deliver(_ chunks: [WireBytes]) async throws {

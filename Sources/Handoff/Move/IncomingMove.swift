@@ -253,7 +253,8 @@ actor IncomingMove {
             if let built {
                 try restorer.updateValidated(tree, from: built.manifest, to: manifest, from: store)
             } else {
-                try restorer.restore(manifest, from: store, into: tree)
+                // From here on the tree itself has the chunks.
+                try restorer.restore(manifest, from: store, into: tree, emptiesStore: true)
             }
         }
         times.done("build")
@@ -264,6 +265,14 @@ actor IncomingMove {
         }
         times.done("verify")
         self.built = (manifest, scan)
+        if !isFrozen { try await lend() }
+    }
+
+    /// Later rounds take from the tree what they have in common with it.
+    private func lend() async throws {
+        guard let scan = built?.scan else { return }
+        let (store, tree) = (self.store, self.place)
+        try await DiskWork.run { store.borrow(from: try ChunkReader(root: tree, state: scan)) }
     }
 
     /// Puts the tree in the sandbox's place and readies all but the agent, while the agent still serves at the
@@ -279,6 +288,8 @@ actor IncomingMove {
                 try MoveFolder.install(tree: tree, as: workspace, retired: retired, keepsFolder: keepsFolder)
             }
             place = workspace
+            // What is in it may have been moved one by one.
+            if keepsFolder { try await lend() }
             try await driver.prepare(name)
         } catch {
             services.logger.warn("no standby for a move", ["move": record.id, "error": "\(error)"])

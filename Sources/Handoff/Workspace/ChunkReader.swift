@@ -16,7 +16,14 @@ public final class ChunkReader: Sendable {
         var open: (file: Int32, descriptor: Descriptor)?
     }
 
-    private let paths: [PathBytes]
+    private struct File {
+        var path: PathBytes
+        var key: FileKey
+        /// What it looked like when it was scanned, where any later change is bound to show.
+        var settled: FileFingerprint?
+    }
+
+    private let files: [File]
     private let places: [ChunkID: Place]
     /// Guards the open directories and file.
     private let hand: Mutex<Hand>
@@ -26,20 +33,23 @@ public final class ChunkReader: Sendable {
     ///   - state: the latest scan; a chunk only an earlier one knew may be gone from the tree.
     ///   - wanted: serves no other chunks than these; nil for all.
     public init(root: String, state: ScanState, wanted: Set<ChunkID>? = nil) throws(WorkspaceError) {
-        var paths: [PathBytes] = []
+        let folder = try Descriptor.folder(root)
+        let trustsTimes = WorkspaceScanner.stampsAreComplete(folder)
+        var files: [File] = []
         var places: [ChunkID: Place] = [:]
-        for file in state.files.values {
+        for (key, file) in state.files {
             var offset: Int64 = 0
             for (id, length) in zip(file.chunks, file.lengths) {
                 defer { offset += Int64(length) }
                 if let wanted, !wanted.contains(id) { continue }
-                places[id] = Place(file: Int32(paths.count), length: length, offset: offset)
+                places[id] = Place(file: Int32(files.count), length: length, offset: offset)
             }
-            paths.append(file.path)
+            files.append(
+                File(path: file.path, key: key, settled: trustsTimes && file.isSettled ? file.fingerprint : nil))
         }
-        self.paths = paths
+        self.files = files
         self.places = places
-        hand = Mutex(Hand(cursor: TreeCursor(root: try Descriptor.folder(root))))
+        hand = Mutex(Hand(cursor: TreeCursor(root: folder)))
     }
 
     /// Whether the scan met this chunk.
@@ -48,25 +58,33 @@ public final class ChunkReader: Sendable {
     /// Bytes of a chunk the scan met.
     func length(of id: ChunkID) -> Int? { places[id].map { Int($0.length) } }
 
-    /// Reads a chunk and hashes it again.
+    /// Reads a chunk, and hashes it again unless its file is surely as it was scanned.
     ///
     /// - Throws: ``WorkspaceError/missingChunk(_:)`` when the scan did not meet it,
     ///   ``WorkspaceError/changedDuringRead(_:)`` when the file no longer holds it; never returns other bytes.
     public func readChunk(_ id: ChunkID) throws(WorkspaceError) -> [UInt8] {
         guard let place = places[id] else { throw .missingChunk(id) }
-        let path = paths[Int(place.file)]
+        let known = files[Int(place.file)]
+        let path = known.path
         let bytes: [UInt8]
+        var isAsScanned = false
         do {
             bytes = try Errno.narrowed(at: path.escaped) {
                 try hand.withLock { hand in
                     let file = try Self.open(place.file, path, &hand)
-                    return try file.bytes(at: place.offset, count: Int(place.length))
+                    let bytes = try file.bytes(at: place.offset, count: Int(place.length))
+                    if let settled = known.settled {
+                        // After the reading: what was written before it shows now.
+                        let status = try file.status()
+                        isAsScanned = FileKey(status) == known.key && FileFingerprint(status) == settled
+                    }
+                    return bytes
                 }
             }
         } catch .file(_, let code) where Errno(code).isVanished {
             throw .changedDuringRead(path)
         }
-        guard ChunkID(of: bytes) == id else {
+        guard isAsScanned && bytes.count == Int(place.length) || ChunkID(of: bytes) == id else {
             // The name may have been given to another file since (an editor saves by renaming): look again next time.
             hand.withLock { $0.open = nil }
             throw .changedDuringRead(path)

@@ -1,9 +1,9 @@
 extension ChunkStore {
     /// Takes from an older copy of the workspace what a manifest needs, so that it need not be sent.
     ///
-    /// The tree is scanned now, and its chunks are read where they lie when they are needed, each hashed again: nothing
-    /// is copied. So it must stay as it is until the workspace is restored; it may be renamed. A chunk that it turns out
-    /// not to have any more is missing again.
+    /// The tree is scanned now, and its chunks are read where they lie when they are needed, hashed again where their file
+    /// may have changed: nothing is copied. So it must stay as it is until the workspace is restored; it may be renamed. A
+    /// chunk that it turns out not to have any more is missing again.
     ///
     /// - Parameters:
     ///   - tree: path of the old workspace.

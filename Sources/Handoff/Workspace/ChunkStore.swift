@@ -88,6 +88,12 @@ public final class ChunkStore: Sendable {
         let id = ChunkID(of: bytes)
         guard expected == nil || expected == id else { throw .corrupt("a chunk has other bytes than its name says") }
         if has(id) { return id }
+        try store(bytes, as: id)
+        return id
+    }
+
+    /// Appends a chunk unless it is in the file.
+    private func store(_ bytes: [UInt8], as id: ChunkID) throws(WorkspaceError) {
         var record = CanonicalWriter()
         record.write(Self.recordMark)
         record.write(UInt32(bytes.count))
@@ -115,7 +121,6 @@ public final class ChunkStore: Sendable {
         } catch .file(_, let code) where Errno(code).isDiskFull {
             throw .diskFull(path: path, needed: UInt64(bytes.count), free: (try? folder.freeBytes()) ?? 0)
         }
-        return id
     }
 
     /// Reads a chunk and hashes it again.
@@ -143,6 +148,24 @@ public final class ChunkStore: Sendable {
             throw place.isVerified ? .corrupt("chunk \(id) is damaged on the disk") : .missingChunk(id)
         }
         return bytes
+    }
+
+    /// Reads a chunk for a tree that is read back and proven as a whole afterwards: what was hashed when it came is not
+    /// hashed again.
+    func readToProve(_ id: ChunkID) throws(WorkspaceError) -> [UInt8] {
+        guard let place = content.withLock({ $0.places[id] }), place.isVerified else { return try read(id) }
+        let bytes = try Errno.narrowed(at: path) { try file.bytes(at: place.offset, count: Int(place.length)) }
+        guard bytes.count == Int(place.length) else { throw .corrupt("chunk \(id) is damaged on the disk") }
+        return bytes
+    }
+
+    /// Takes over chunks that an older tree lends, before that tree changes.
+    func keep(_ ids: some Sequence<ChunkID>) throws(WorkspaceError) {
+        for id in ids where content.withLock({ $0.places[id] == nil && $0.lends(id) }) {
+            // What is gone already is missing, as it would be later.
+            guard let bytes = try? read(id) else { continue }
+            try store(bytes, as: id)
+        }
     }
 
     /// The chunks a manifest needs and the store does not hold, each once, in the order of the manifest.

@@ -9,6 +9,7 @@ struct TreeBuilder {
     static let blockSize: UInt64 = 4096
 
     private let store: ChunkStore
+    private let isProvenLater: Bool
     private let root: Descriptor
     /// Nil where all belongs to this process's user.
     private let owner: FileOwner?
@@ -19,8 +20,10 @@ struct TreeBuilder {
     /// file system write, which counts while an agent is frozen; each is an open descriptor.
     private static let maximumSyncedAlone = 128
 
-    init(root: Descriptor, store: ChunkStore) throws(Errno) {
+    /// - Parameter isProvenLater: the whole tree is read back and its root compared, whatever the store gives.
+    init(root: Descriptor, store: ChunkStore, isProvenLater: Bool) throws(Errno) {
         self.store = store
+        self.isProvenLater = isProvenLater
         self.root = root
         owner = try FileOwner(of: root)
         cursor = TreeCursor(root: root)
@@ -140,7 +143,7 @@ struct TreeBuilder {
             } else if isInPlace, let known = store.length(of: id) {
                 length = known
             } else {
-                let bytes = try store.read(id)
+                let bytes = isProvenLater ? try store.readToProve(id) : try store.read(id)
                 length = bytes.count
                 guard UInt64(length) <= entry.size - offset else { break }
                 try bytes.withUnsafeBytes {

@@ -76,6 +76,19 @@ struct TreePlan {
         return bytes
     }
 
+    /// Chunks of the old tree that the steps may overwrite or remove.
+    var overwritten: Set<ChunkID> {
+        var chunks: Set<ChunkID> = []
+        for entry in removals { chunks.formUnion(entry.chunks) }
+        for step in files {
+            guard let old = step.old?.chunks, old != step.entry.chunks else { continue }
+            // What both begin with stays where it is.
+            let same = zip(old, step.entry.chunks).prefix { $0 == $1 }.count
+            chunks.formUnion(old[same...])
+        }
+        return chunks
+    }
+
     private mutating func remove(_ entry: WorkspaceEntry, _ touched: inout Set<ArraySlice<UInt8>>) {
         touched.insert(entry.path.parent)
         removals.append(entry)

@@ -29,14 +29,19 @@ public struct WorkspaceRestorer: Sendable {
     ///   - manifest: validated here.
     ///   - store: must hold every chunk of the manifest.
     ///   - folder: an existing, empty folder; its own mode and time are not part of a workspace and stay.
+    ///   - emptiesStore: the chunks are not needed besides the tree, and go before all is brought to the disk: most of
+    ///     them then never get there. The store can go on with what the tree lends. The caller proves the tree with
+    ///     ``verify(_:of:previous:)``: chunks are not hashed a second time here.
     /// - Throws: the reason; the folder is then empty again, as far as the disk permits.
     public func restore(
-        _ manifest: Manifest, from store: ChunkStore, into folder: String
+        _ manifest: Manifest, from store: ChunkStore, into folder: String, emptiesStore: Bool = false
     ) throws(WorkspaceError) {
         let root = try Descriptor.folder(folder)
         let isEmpty = try Errno.narrowed(at: folder) { try root.names(limit: 1).isEmpty }
         guard isEmpty else { throw .notEmpty(path: folder) }
-        try update(folder, from: Manifest(entries: []), to: manifest, from: store)
+        let nothing = Manifest(entries: [])
+        try manifest.validate(limits)
+        try updateValidated(folder, from: nothing, to: manifest, from: store, emptiesStore: emptiesStore)
     }
 
     /// Turns a restored workspace into a later one, touching only what differs; on the disk when this returns.
@@ -58,7 +63,7 @@ public struct WorkspaceRestorer: Sendable {
 
     /// As ``update(_:from:to:from:)``, for manifests that were validated just now, with the same limits.
     func updateValidated(
-        _ folder: String, from old: Manifest, to new: Manifest, from store: ChunkStore
+        _ folder: String, from old: Manifest, to new: Manifest, from store: ChunkStore, emptiesStore: Bool = false
     ) throws(WorkspaceError) {
         let root = try Descriptor.folder(folder)
         let plan = TreePlan(from: old, to: new)
@@ -68,8 +73,13 @@ public struct WorkspaceRestorer: Sendable {
             throw .diskFull(path: folder, needed: needed, free: free)
         }
         do throws(WorkspaceError) {
-            var builder = try Errno.narrowed(at: folder) { try TreeBuilder(root: root, store: store) }
+            var builder = try Errno.narrowed(at: folder) {
+                try TreeBuilder(root: root, store: store, isProvenLater: emptiesStore)
+            }
+            // The store may take chunks from this very tree.
+            try store.keep(plan.overwritten)
             try builder.carryOut(plan)
+            if emptiesStore { try store.removeAll() }
             try Errno.narrowed(at: folder) { try builder.sync() }
         } catch {
             try? TreeRemoval.empty(root)

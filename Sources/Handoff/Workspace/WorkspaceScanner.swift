@@ -152,7 +152,7 @@ public struct WorkspaceScanner: Sendable {
     private static let threads = min(4, max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN))))
 
     /// Whether every change on this file system moves a change time, writes through mappings included.
-    private static func stampsAreComplete(_ folder: Descriptor) -> Bool {
+    static func stampsAreComplete(_ folder: Descriptor) -> Bool {
         // struct statfs begins with f_type, a machine word; the whole is below 256 bytes.
         var buffer = [UInt](repeating: 0, count: 32)
         guard buffer.withUnsafeMutableBytes({ LinuxCalls.fstatfs(folder.raw, $0.baseAddress!) }) == 0 else { return false }

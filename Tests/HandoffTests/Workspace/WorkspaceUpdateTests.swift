@@ -109,4 +109,51 @@ import Testing
         try restorer.restore(Self.old, from: store, into: target)
         try restorer.verify(Self.old.root, of: target)
     }
+
+    /// The chunks go before the tree is synced; from then on the tree lends them, also what a later round overwrites.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>)
+    func aStoreThatLivesOffTheTreeHasAllThatItEverHad(_ seed: UInt64) throws {
+        let tree = try TestTree()
+        let store = try tree.store()
+        let (source, target) = (tree.folder("source"), tree.folder("target"))
+        var random = Seeded(seed)
+        let parts = Self.long + (0..<4).map { _ in random.bytes(30_000) }
+        func write(_ name: Int) {
+            let count = Int.random(in: 1...6, using: &random)
+            let content = (0..<count).flatMap { _ in parts.randomElement(using: &random)! }
+            put(content, to: source + "/f\(name)")
+        }
+        for name in 0..<8 { write(name) }
+        let restorer = WorkspaceRestorer()
+        var (manifest, state) = try WorkspaceScanner(root: source).scan(mode: .frozen)
+        try move(manifest, state, from: source, to: store)
+        var known = Set(manifest.chunkIDs)
+        try restorer.restore(manifest, from: store, into: target, emptiesStore: true)
+        #expect(try Descriptor.folder(tree.path + "/store").status(of: Array("chunks".utf8)[...]).st_size == 0)
+        var verified = try restorer.verify(manifest.root, of: target)
+        store.borrow(from: try ChunkReader(root: target, state: verified))
+
+        for round in 1...12 {
+            for _ in 1...3 {
+                let name = Int.random(in: 0..<8, using: &random)
+                switch Int.random(in: 0..<4, using: &random) {
+                case 0: unlink(source + "/f\(name)")
+                case 1: rename(source + "/f\(name)", source + "/f\(Int.random(in: 0..<8, using: &random))")
+                default: write(name)
+                }
+            }
+            let before = manifest
+            (manifest, state) = try WorkspaceScanner(root: source).scan(previous: state, mode: .frozen)
+            // A giver sends what it never sent.
+            let reader = try ChunkReader(root: source, state: state)
+            for id in Set(manifest.chunkIDs).subtracting(known) {
+                try store.put(try reader.readChunk(id), expecting: id)
+            }
+            known.formUnion(manifest.chunkIDs)
+            #expect(store.missing(from: manifest).isEmpty, "round \(round)")
+            try restorer.update(target, from: before, to: manifest, from: store)
+            verified = try restorer.verify(manifest.root, of: target, previous: verified)
+            store.borrow(from: try ChunkReader(root: target, state: verified))
+        }
+    }
 }
