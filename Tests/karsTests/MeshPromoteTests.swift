@@ -140,6 +140,24 @@ struct MeshPromoteTests {
         try await world.close()
     }
 
+    @Test func whoJoinsTheMeshFindsTheTunnelsOpenAgain() async throws {
+        let world = try World()
+        #expect(try await world.promote("--context", "prod").status == 0)
+        let first = try world.pid("Relay")
+        kill(first, SIGKILL)
+        // It ends for want of a token, after it looked at the tunnels.
+        let output = try await world.kars(
+            ["dev", "--global-registry", "http://localhost:\(world.ports[0])", "--channels", "telegram"])
+        #expect(output.status != 0)
+        #expect(try world.pid("Relay") != first)
+        #expect(isAlive(try world.pid("Relay")))
+        #expect(world.calls.last?.words.contains("--context prod service/agentmesh-relay") == true)
+        // Another context's tunnels are other tunnels.
+        #expect(try await world.promote("--context", "other").status == 0)
+        #expect(world.calls.suffix(2).allSatisfy { $0.words.contains("--context other") })
+        try await world.close()
+    }
+
     @Test func aKubectlThatEndsIsReplacedAtTheSamePort() async throws {
         let world = try World()
         #expect(try await world.promote().status == 0)

@@ -13,8 +13,14 @@ enum MeshChoice {
         if let relay = invocation.environment["KARS_NODE_RELAY"], !relay.isEmpty {
             return BackgroundServices.Mesh(registry: registry, relay: relay)
         }
-        let context = try MeshContext(KarsHome(invocation.environment))
+        let home = try KarsHome(invocation.environment)
+        let context = try MeshContext(home)
         if context.registry == registry, let relay = context.relay {
+            if context.promoteMode == MeshContext.portForward {
+                try MeshTunnels(home, environment: invocation.environment).reopen { step in
+                    if Console.showsProgress { Console.complain("  \(step)") }
+                }
+            }
             return BackgroundServices.Mesh(registry: registry, relay: relay, authorities: context.authorities)
         }
         guard let relay = usualRelay(of: registry) else {

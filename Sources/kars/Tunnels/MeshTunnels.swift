@@ -25,6 +25,7 @@ struct MeshTunnels {
         var tunnels: [String: ServiceRecord]?
         /// Of the kubeconfig; nil for the one that was present then.
         var context: String?
+        var namespace: String?
     }
 
     private static let stopPatience = Duration.seconds(10)
@@ -51,11 +52,15 @@ struct MeshTunnels {
         let lock = try takeLock()
         defer { withExtendedLifetime(lock) {} }
         var records = try read()
+        if records.context != context || records.namespace != namespace {
+            for part in Part.allCases { if let known = records.tunnels?[part.title] { end(part, known) } }
+            records = Records(context: context, namespace: namespace)
+        }
         var addresses: [Part: String] = [:]
         for part in Part.allCases {
             let port = ports[part] ?? 0
             if let known = records.tunnels?[part.title] {
-                if known.isAlive, known.port == port, records.context == context, LoopbackHealth.answers(port: port) {
+                if known.isAlive, known.port == port, LoopbackHealth.answers(port: port) {
                     addresses[part] = known.address
                     continue
                 }
@@ -73,17 +78,21 @@ struct MeshTunnels {
                 "--port", String(port), "--record", kubectlRecord(part),
             ]
             if let context { arguments += ["--context", context] }
-            let record = try BackgroundProcess.start(
-                "tunnel to the \(part.rawValue)", arguments, environment: environment,
-                log: "\(home.folder(of: "logs"))/pf-\(part.rawValue).log")
+            let record: ServiceRecord
+            do {
+                record = try BackgroundProcess.start(
+                    "tunnel to the \(part.rawValue)", arguments, environment: environment,
+                    log: "\(home.folder(of: "logs"))/pf-\(part.rawValue).log")
+            } catch {
+                endKubectl(of: part)
+                throw error
+            }
             addresses[part] = record.address
-            // Both of one context: what is left of another one is started anew in its turn.
             records.tunnels = (records.tunnels ?? [:]).merging([part.title: record]) { $1 }
-            do { try write(records, context) } catch {
+            do { try write(records) } catch {
                 end(part, record)
                 throw error
             }
-            records.context = context
         }
         return addresses
     }
@@ -107,21 +116,22 @@ struct MeshTunnels {
         return closed
     }
 
-    /// Whether the tunnels that this home has lead somewhere.
-    func areHealthy() throws -> Bool {
-        let records = try read().tunnels ?? [:]
-        return Part.allCases.allSatisfy { part in
-            guard let record = records[part.title], record.isAlive, let port = record.port else { return false }
-            return LoopbackHealth.answers(port: port)
-        }
+    /// Opens the tunnels of this home anew where they lead nowhere any more, as after the machine was started again.
+    func reopen(progress: (String) -> Void) throws {
+        let records = try read()
+        var ports: [Part: Int] = [:]
+        for part in Part.allCases { ports[part] = records.tunnels?[part.title]?.port }
+        guard ports.count == Part.allCases.count, let namespace = records.namespace else { return }
+        _ = try open(ports: ports, namespace: namespace, context: records.context, progress: progress)
     }
-
-    /// The context the tunnels were opened with.
-    func context() throws -> String? { try read().context }
 
     private func end(_ part: Part, _ record: ServiceRecord) {
         Self.end(record)
-        // What a tunnel that was killed left behind.
+        endKubectl(of: part)
+    }
+
+    /// What a tunnel that was killed left behind.
+    private func endKubectl(of part: Part) {
         if let kubectl = ServiceRecord.read(at: kubectlRecord(part)) { Self.end(kubectl) }
         unlink(kubectlRecord(part))
     }
@@ -151,11 +161,10 @@ struct MeshTunnels {
         return (try? JSONDecoder().decode(Records.self, from: Data(bytes))) ?? Records()
     }
 
-    private func write(_ records: Records, _ context: String?) throws {
+    private func write(_ records: Records) throws {
         var written = records
         written.Registry = records.tunnels?[Part.registry.title]?.pid
         written.Relay = records.tunnels?[Part.relay.title]?.pid
-        written.context = context
         try AtomicFile.write(Array((OutputFormat.json(written) + "\n").utf8), to: path)
     }
 }
