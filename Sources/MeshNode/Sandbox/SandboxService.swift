@@ -82,7 +82,8 @@ public actor SandboxService {
                 try await takeUp(record)
             } catch {
                 logger.error("an agent could not be taken up", ["sandbox": record.name, "error": "\(error)"])
-                note(SandboxTransition(state: "stopped", reason: "it could not be taken up at the node's start: \(error)"), of: record.name)
+                let reason = "it could not be taken up at the node's start: \(error)"
+                note(SandboxTransition(state: "stopped", reason: reason), of: record.name)
                 // One whose removal was cut off may have no token any more.
                 guard let token = try? await token(of: record.name) else { continue }
                 door.open(record.name, token: token, route: .stopped)

@@ -246,7 +246,9 @@ extension RelayConnection {
         case .awaitingConnect, .checking:
             let left = handshakeEnd - .now
             guard left > .zero else { return close(.handshakeTimeout, detail: "no valid connect frame in time") }
-            if case .awaitingConnect = phase, let bytes = socket?.receivedBytes(), bytes > context.limits.strangerBytes {
+            if case .awaitingConnect = phase, let bytes = socket?.receivedBytes(),
+                bytes > context.limits.strangerBytes
+            {
                 return close(.strangerTooLoud, detail: "too much was sent before a connect frame")
             }
             armTimer(after: min(left, context.limits.strangerInterval))

@@ -37,7 +37,9 @@ struct CredentialHelper {
     }
 
     private func run(_ verb: String, told: String) throws(SandboxError) -> (status: Int32, output: [UInt8]) {
-        guard let path else { throw .engine(reason: "docker-credential-\(name) is not installed, and Docker's configuration asks for it") }
+        guard let path else {
+            throw .engine(reason: "docker-credential-\(name) is not installed, and Docker's configuration asks for it")
+        }
         var input: [Int32] = [-1, -1], output: [Int32] = [-1, -1]
         guard pipe(&input) == 0 else { throw .lastFailure("a pipe") }
         guard pipe(&output) == 0 else {
