@@ -396,6 +396,15 @@ struct TakerTests {
             await Self.refused(.invalid, "bounds") {
                 try await world.incoming.take(SendAudit(id: offer.id, piece: piece), from: giver.caller)
             }
+            // Nor with signed heads, of which there is one a move.
+            let head = try await audit.seal(giver.agent.did, epoch: 2, signer: giver.peer)
+            let heads = AuditSegment(heads: Array(repeating: head, count: SendAudit.pieceRows))
+            for _ in 1...(AgentAudit.keptRows / SendAudit.pieceRows) {
+                _ = try await world.incoming.take(SendAudit(id: offer.id, piece: heads), from: giver.caller)
+            }
+            await Self.refused(.invalid, "bounds") {
+                try await world.incoming.take(SendAudit(id: offer.id, piece: heads), from: giver.caller)
+            }
         }
     }
 }

@@ -181,7 +181,8 @@ actor IncomingMove {
         try await step(alone: true) {
             if let piece = request.piece {
                 guard piece.rows.count <= SendAudit.pieceRows, piece.heads.count <= SendAudit.pieceRows,
-                    audit.rows.count + piece.rows.count <= AgentAudit.keptRows
+                    audit.rows.count + piece.rows.count <= AgentAudit.keptRows,
+                    audit.heads.count + piece.heads.count <= AgentAudit.keptRows, piece.isBounded
                 else { throw OperationFailure(.invalid, "the record of decisions is beyond its bounds") }
                 audit.rows += piece.rows
                 audit.heads += piece.heads

@@ -87,6 +87,12 @@ public struct AuditSegment: Codable, Sendable, Equatable {
         self.heads = heads
     }
 
+    /// Whether each row and head by itself is within its bounds, so that a taker may hold it until all are there.
+    public var isBounded: Bool {
+        rows.allSatisfy(\.isSound)
+            && heads.allSatisfy { $0.hash.utf8.count <= 64 && $0.signature.bytes.count == PublicKey.signatureSize }
+    }
+
     /// Whether it goes on where a chain ended.
     public func continues(_ end: AgentAudit.End) -> Bool {
         guard end.sequence > 0 else { return true }
