@@ -13,6 +13,10 @@ public actor HandoffService {
     private let fence: HomeFence
     private let homes: PresentHome
     private var outgoing: [String: OutgoingMove] = [:]
+    /// Those that have not let go of their sandboxes yet.
+    private var concluding: Set<String> = []
+    /// How long a move may take to let go of its sandbox once it is said to be over.
+    private static let endPatience = Duration.seconds(5)
     /// Agents at home here that the registry has not confirmed since the start.
     private var unconfirmed: Set<String> = []
 
@@ -164,9 +168,11 @@ public actor HandoffService {
         _ move: OutgoingMove, of name: String, _ run: @escaping @Sendable (OutgoingMove) async -> Void
     ) {
         let sandboxes = services.sandboxes
+        concluding.insert(name)
         Task {
             await run(move)
             await sandboxes.endChange(of: name)
+            concluding.remove(name)
         }
     }
 
@@ -296,7 +302,12 @@ public actor HandoffService {
     }
 
     private func checkStill(_ name: String) async throws {
-        guard let move = outgoing[name], await !move.progress.phase.isOver else { return }
+        guard let move = outgoing[name], await !move.progress.phase.isOver else {
+            // Whoever read that the last one is over may begin the next one at once.
+            let deadline = ContinuousClock.now + Self.endPatience
+            while concluding.contains(name), ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(5)) }
+            return
+        }
         throw OperationFailure(
             .conflict, "\(name) is moving already", hint: "'kars handoff \(name) --status' shows how far it is")
     }
