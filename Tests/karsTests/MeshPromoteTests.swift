@@ -26,7 +26,7 @@ struct MeshPromoteTests {
                 echo "$$ $*" >> \(tools.file("asked"))
                 for word; do case $word in *:[0-9]*) port=${word%%:*} ;; esac; done
                 if [ -e \(tools.file("broken")) ]; then echo 'error: services "agentmesh" not found' >&2; exit 1; fi
-                trap 'kill $child' TERM
+                trap 'kill $child; wait $child; exit 0' TERM
                 \(BuiltProgram.kars) registry --listen "127.0.0.1:${port:-0}" --data "\(tools.path)/$$" \
                     > "\(tools.path)/$$.out" 2>/dev/null &
                 child=$!

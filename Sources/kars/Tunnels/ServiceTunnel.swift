@@ -92,17 +92,15 @@ final class ServiceTunnel: Sendable {
             throw OperationFailure(.failed, "cannot make a pipe: \(String(cString: strerror(errno)))")
         }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        let nothing = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
-        defer {
-            Glibc.close(nothing)
-            Glibc.close(ends[1])
-        }
         let wanted = state.withLock { $0.port } ?? wantedPort
         var arguments = [program, "port-forward", "--address", "127.0.0.1", "--namespace", target.namespace]
         if let context = target.context { arguments += ["--context", context] }
         arguments += ["service/\(target.service)", "\(wanted == 0 ? "" : String(wanted)):\(target.port)"]
         let run: Run
         do {
+            let nothing = Glibc.open("/dev/null", O_RDONLY | O_CLOEXEC)
+            // Held here it would hide that kubectl ended.
+            defer { for descriptor in [nothing, ends[1]] { Glibc.close(descriptor) } }
             let isEnding = state.withLock { $0.isEnding }
             guard !isEnding else { throw OperationFailure(.failed, "the tunnel was closed") }
             let pid = try Spawn.start(arguments, environment: environment, descriptors: [nothing, ends[1], ends[1]])
