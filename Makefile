@@ -61,10 +61,11 @@ test-cluster: release image ## Test all that needs a cluster on a real Kubernete
 		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \
 		Tests/Scripts/controller-test.sh && \
 		Tests/Scripts/promote-test.sh && \
+		KARS_CLUSTER_ROUNDS=$${KARS_CLUSTER_ROUNDS:-2} Tests/Scripts/cluster-moves-test.sh && \
 		scripts/demo-cluster || status=1; \
 		scripts/test-cluster down; exit $$status
 
-test-cluster-moves: image ## Move an agent to a cluster and back while its parts are killed; after 'scripts/test-cluster install'
+test-cluster-moves: image ## The longer run of moves to a cluster and back while its parts are killed; after 'scripts/test-cluster install'
 	@Tests/Scripts/cluster-moves-test.sh
 
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
