@@ -23,8 +23,8 @@ export KARS_HOME=$folder/home
 unset KARS_NODE_SOCKET KARS_NODE_DRIVER
 # shellcheck disable=SC2034  # of demo-parts
 pids=()
-failures=0
-checks=0
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 # shellcheck source=scripts/demo-parts
 . "$root/scripts/demo-parts"
 
@@ -38,33 +38,6 @@ clean() {
     clear_cluster
     rm -rf "$folder"
     exit "$status"
-}
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
-
-# soon WHAT COMMAND...: the command succeeds within a minute and a half; the pauses only save work.
-soon() {
-    for _ in $(seq 180); do
-        "${@:2}" >"$folder/out" 2>&1 && break
-        sleep 0.5
-    done
-    check "$@"
-}
-
-# Whatever becomes of it.
-says() { # PATTERN COMMAND...
-    local said
-    said=$("${@:2}" 2>&1) || true
-    printf '%s\n' "$said"
-    grep -q -- "$1" <<<"$said"
 }
 
 sandboxes() { kubectl --namespace kars-system "$@"; }

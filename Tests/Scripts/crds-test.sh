@@ -17,8 +17,8 @@ cases=$root/Tests/Scripts/crds
 api=apis/kars.azure.com/v1alpha1
 folder=$(mktemp -d)
 space=kars-crds-test-$$
-failures=0
-checks=0
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 
 # shellcheck disable=SC2317  # called by the trap
 clean() {
@@ -27,16 +27,6 @@ clean() {
     rm -rf "$folder"
 }
 trap clean EXIT
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
 
 # shows WHAT EXPECTED ARGUMENTS...: 'kubectl get' prints exactly that.
 shows() {

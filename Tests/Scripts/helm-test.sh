@@ -17,8 +17,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 folder=$(mktemp -d)
 tools=$root/.build/helm-tools
 ours=false
-failures=0
-checks=0
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 
 skip() {
     printf 'SKIPPED: the test of the Helm chart: %s\n' "$1"
@@ -34,16 +34,6 @@ clean() {
     rm -rf "$folder"
 }
 trap clean EXIT
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
 
 # A Python that the library takes: the system's, or another on the PATH or of pyenv.
 find_python() {

@@ -8,18 +8,8 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../scripts" && pwd)
 kars=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-failures=0
-checks=0
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 
 # refuses CODE TEXT ARGUMENTS...: it ends with that code and says that.
 refuses() {

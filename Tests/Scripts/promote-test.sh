@@ -22,8 +22,8 @@ folder=$(mktemp -d /tmp/kars-promote-XXXXXX)
 unset KARS_HOME KARS_NODE_SOCKET KARS_NODE_DRIVER
 export KARS_NODE_DRIVER=embedded
 pids=()
-failures=0
-checks=0
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 # shellcheck source=scripts/demo-parts
 . "$root/scripts/demo-parts"
 
@@ -49,32 +49,6 @@ clean() {
     exit "$status"
 }
 
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
-
-# soon WHAT COMMAND...: the command succeeds within a minute and a half; the pauses only save work.
-soon() {
-    for _ in $(seq 180); do
-        "${@:2}" >"$folder/out" 2>&1 && break
-        sleep 0.5
-    done
-    check "$@"
-}
-
-# Whatever becomes of it.
-says() { # PATTERN COMMAND...
-    local said
-    said=$("${@:2}" 2>&1) || true
-    printf '%s\n' "$said"
-    grep -q -- "$1" <<<"$said"
-}
 refused() { ! "$@" >/dev/null 2>&1; }
 
 # A port of the loopback at which nobody listens.

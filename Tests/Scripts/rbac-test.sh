@@ -17,8 +17,8 @@ folder=$(mktemp -d)
 account=system:serviceaccount:kars-system:kars-controller
 sandbox=kars-rbac-test-$$
 other=rbac-test-$$
-failures=0
-checks=0
+# shellcheck source=Tests/Scripts/checks
+. "$(dirname "${BASH_SOURCE[0]}")/checks"
 
 # shellcheck disable=SC2317  # called by the trap
 clean() {
@@ -28,16 +28,6 @@ clean() {
     rm -rf "$folder"
 }
 trap clean EXIT
-
-# check WHAT COMMAND...: the command succeeds.
-check() {
-    checks=$((checks + 1))
-    if ! "${@:2}" >"$folder/out" 2>&1; then
-        failures=$((failures + 1))
-        printf 'failed: %s\n' "$1"
-        cat "$folder/out"
-    fi
-}
 
 as() { kubectl --as="$account" "$@"; }
 

@@ -223,6 +223,21 @@ struct MeshPromoteTests {
         #expect(output.err.contains(message))
     }
 
+    @Test func aShellInAClusterIsKubectlsOnThisTerminal() async throws {
+        let world = try World()
+        try "#!/bin/sh\ntest -t 0 && echo \"on a terminal: $1 $2 $3 $4 $5 $6 $7 $8 $9\"; exit 7\n".write(
+            toFile: world.tools.file("kubectl"), atomically: false, encoding: .utf8)
+        let terminal = try BuiltProgram.onTerminal(
+            ["connect", "demo", "--shell", "--context", "prod"], home: world.home,
+            environment: ["PATH": "\(world.tools.path):/usr/bin:/bin"])
+        try await terminal.expect(
+            "on a terminal: exec --stdin --tty --namespace kars-demo --container agent --context prod")
+        #expect(await terminal.wait() == 7)
+        let scripted = try await world.kars(["connect", "demo", "--shell", "--context", "prod"])
+        #expect(scripted.status == 2)
+        #expect(scripted.err.contains("--shell needs a terminal"))
+    }
+
     @Test func withoutKubectlItSaysSo() async throws {
         let output = try await BuiltProgram.run(["mesh", "promote", "--port-forward"], environment: ["PATH": "/nowhere"])
         #expect(output.status == 1)

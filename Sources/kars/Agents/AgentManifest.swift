@@ -7,8 +7,6 @@ import Sandboxes
 ///
 /// Credentials are no part of it: the names of channels are, their tokens are not.
 struct AgentManifest {
-    /// Where KarsSandbox objects live.
-    static let namespace = "kars-system"
     /// The image of kars itself: a sandbox of it runs the reference agent.
     static let ownImage = "kars:dev"
 
@@ -28,7 +26,7 @@ struct AgentManifest {
         let labels = ["kars.azure.com/sandbox": name]
         let annotations = settings.model.map { ["kars.azure.com/model": $0] } ?? [:]
         var object = KubernetesObject(
-            .karsSandboxes, name: name, namespace: Self.namespace, labels: labels, annotations: annotations)
+            .karsSandboxes, name: name, namespace: ClusterDoor.namespace, labels: labels, annotations: annotations)
         object["spec"] = [
             "runtime": try kind(),
             "sandbox": ["isolation": .string(settings.isolation ?? "enhanced")],

@@ -20,6 +20,8 @@ enum Kubectl {
         let path = try path(environment)
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         var variables: [UnsafeMutablePointer<CChar>?] = environment.map { strdup("\($0)=\($1)") } + [nil]
+        // It decides itself what a reader that left means.
+        signal(SIGPIPE, SIG_DFL)
         execve(path, &words, &variables)
         throw OperationFailure(.failed, "kubectl cannot be run: \(String(cString: strerror(errno)))")
     }
