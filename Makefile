@@ -56,6 +56,7 @@ test-cluster: release image ## Test all that needs a cluster on a real Kubernete
 	@scripts/test-cluster install
 	@status=0; export KUBECONFIG=$$(scripts/test-cluster up) && \
 		Tests/Scripts/crds-test.sh $$KUBECONFIG && \
+		Tests/Scripts/kinds-test.sh $$KUBECONFIG && \
 		Tests/Scripts/helm-test.sh $$KUBECONFIG && \
 		Tests/Scripts/rbac-test.sh $$KUBECONFIG && \
 		KARS_TEST_KUBECONFIG=$$KUBECONFIG $(SWIFT) test --no-parallel --filter ClusterTests && \

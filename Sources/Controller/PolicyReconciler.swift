@@ -10,6 +10,14 @@ struct PolicyReconciler: Sendable {
         case tool
 
         var resource: KubernetesResource { self == .inference ? .inferencePolicies : .toolPolicies }
+        /// Refuses what an older API server, which knows no rules, let through.
+        fileprivate func check(_ spec: JSONValue) throws(InvalidSpec) {
+            switch self {
+            case .inference: _ = try InferencePolicySpec(reading: spec)
+            case .tool: _ = try ToolPolicySpec(reading: spec)
+            }
+        }
+
         fileprivate var manager: String { "kars-controller/\(plain)" }
         fileprivate var plain: String { self == .inference ? "inferencepolicy" : "toolpolicy" }
         fileprivate var digestAnnotation: String {
@@ -27,6 +35,10 @@ struct PolicyReconciler: Sendable {
         guard let object = try await client.get(kind.resource, name, namespace: settings.namespace), !object.isBeingDeleted,
             let spec = object.spec
         else { return }
+        do throws(InvalidSpec) { try kind.check(spec) } catch {
+            return try await write(
+                object, kind, nil, phase: "Degraded", reason: "SpecInvalid", message: "\(error)")
+        }
         let bundle = spec["bundleRef"] ?? spec[path: ["agtProfile", "bundleRef"]]
         if bundle != Optional.none {
             return try await write(

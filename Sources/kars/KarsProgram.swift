@@ -15,6 +15,7 @@ enum KarsProgram {
             .list, .status, .logs, .connect,
             .credentials, .config,
             .handoff, .offload, .pair, .mesh,
+            .toolPolicy, .inferencePolicy, .mcp, .memory, .a2aAgent,
             .completion, .manual, .reference,
             .relay, .registry, .node, .agent,
         ],
@@ -29,7 +30,7 @@ enum KarsProgram {
             "operator", "inspect", "audit", "attest",
             "model", "policy", "egress",
             "trace", "eval",
-            "a2a", "a2a-agent", "toolpolicy", "tp", "inferencepolicy", "ip", "mcp", "memory",
+            "a2a",
             "router",
         ])
 }

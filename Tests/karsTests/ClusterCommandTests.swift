@@ -23,6 +23,8 @@ struct ClusterCommandTests {
         ["list"], ["logs", "a"], ["destroy", "a", "--yes"], ["mesh", "status"], ["mesh", "unpair", "--all"],
         ["pair", "generate"], ["mesh", "security", "strict"], ["mesh", "peer", "on"],
         ["mesh", "promote", "--allow-ip", "203.0.113.7"], ["mesh", "demote", "--yes"], ["connect", "a"],
+        ["toolpolicy", "list"], ["ip", "get", "a"], ["memory", "delete", "a", "--no-prompt"],
+        ["mcp", "apply", "a", "--url", "https://mcp.example", "--allowed-tool", "*"],
     ])
     func whatIsWrongWithAContextIsSaidInOneLine(command: [String]) async throws {
         let folder = TemporaryFolder()
