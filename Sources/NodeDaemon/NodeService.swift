@@ -302,6 +302,13 @@ public final class NodeService: Sendable {
             try await sandboxes.destroyGuest(request.lineage, for: peer)
             return Done()
         }
+        let audit = AuditReader(store: store), chain = AuditChain(store: store)
+        table.register(ReadAudit.self) { request, _ in
+            var lineage: DID?
+            if let name = request.sandboxName { lineage = try await sandboxes.record(name).lineage }
+            return try await audit.read(request, of: lineage)
+        }
+        table.register(CheckAudit.self) { _, _ in try await chain.check() }
         table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
         let isController = controller != nil
         let isFederating = configuration.cluster?.settings.federates ?? true

@@ -12,7 +12,7 @@ enum KarsProgram {
             """,
         commands: [
             .dev, .add, .destroy,
-            .list, .status, .logs, .connect,
+            .list, .status, .logs, .connect, .audit,
             .credentials, .config,
             .handoff, .offload, .pair, .mesh,
             .toolPolicy, .inferencePolicy, .mcp, .memory, .a2aAgent,
@@ -27,7 +27,7 @@ enum KarsProgram {
         environment: [KarsHome.variable],
         later: [
             "up", "push", "convert", "migrate",
-            "operator", "inspect", "audit", "attest",
+            "operator", "inspect", "attest",
             "model", "policy", "egress",
             "trace", "eval",
             "a2a",

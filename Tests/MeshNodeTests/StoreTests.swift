@@ -87,14 +87,14 @@ import Testing
     @Test func aChainThatNobodyTouchedHolds() async throws {
         try await withStore { store in
             let audit = AuditChain(store: store)
-            #expect(try await audit.firstBrokenRow() == nil)
+            #expect(try await audit.check().firstBrokenRow == nil)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for number in 0..<30 {
                     group.addTask { try await audit.append(agent: "\(number)", action: "a", decision: "denied") }
                 }
                 try await group.waitForAll()
             }
-            #expect(try await audit.firstBrokenRow() == nil)
+            #expect(try await audit.check().firstBrokenRow == nil)
         }
     }
 
@@ -110,7 +110,7 @@ import Testing
             let audit = AuditChain(store: store)
             try await fill(audit)
             try await store.database.write { try $0.execute(statement) }
-            #expect(try await audit.firstBrokenRow() == row)
+            #expect(try await audit.check().firstBrokenRow == row)
         }
     }
 
@@ -118,7 +118,7 @@ import Testing
         try await withStore { store in
             let audit = AuditChain(store: store)
             try await audit.append(agent: "a|b", action: "c\n%7C", decision: "d")
-            #expect(try await audit.firstBrokenRow() == nil)
+            #expect(try await audit.check().firstBrokenRow == nil)
             let fields = try await store.database.read {
                 try $0.first("SELECT agent_id, action FROM audit") { [$0.text(0), $0.text(1)] }
             }

@@ -103,6 +103,11 @@ struct MovedOnTests {
                     "sandbox:create", "handoff:init", "handoff:restore", "credentials:update", "handoff:init",
                     "handoff:restore", "handoff:init", "handoff:restore",
                 ])
+            let read = try await a.client.call(
+                ReadAudit(sandboxName: "x", filter: .init(tool: "handoff"), last: 2))
+            #expect(read.rows == Array(told.rows.suffix(2)))
+            let own = try await a.client.call(CheckAudit())
+            #expect(own.firstBrokenRow == nil && own.rows > 0)
             // Who wanted it: the operators of a and b, and then a itself, of c.
             let (first, second, third) = (
                 try await a.client.call(PeerStatus()).did, try await b.client.call(PeerStatus()).did,

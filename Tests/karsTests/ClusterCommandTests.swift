@@ -19,26 +19,36 @@ struct ClusterCommandTests {
         return ["KUBECONFIG": path]
     }
 
-    @Test(arguments: [
+    private static let commands = [
         ["list"], ["logs", "a"], ["destroy", "a", "--yes"], ["mesh", "status"], ["mesh", "unpair", "--all"],
         ["pair", "generate"], ["mesh", "security", "strict"], ["mesh", "peer", "on"],
         ["mesh", "promote", "--allow-ip", "203.0.113.7"], ["mesh", "demote", "--yes"], ["connect", "a"],
+        ["audit", "tail", "a"], ["audit", "verify"],
         ["toolpolicy", "list"], ["ip", "get", "a"], ["memory", "delete", "a", "--no-prompt"],
         ["mcp", "apply", "a", "--url", "https://mcp.example", "--allowed-tool", "*"],
-    ])
-    func whatIsWrongWithAContextIsSaidInOneLine(command: [String]) async throws {
+    ]
+
+    @Test func whatIsWrongWithAContextIsSaidInOneLine() async throws {
         let folder = TemporaryFolder()
         // Nothing listens at port 1.
         let environment = try kubeconfig(folder, server: "https://127.0.0.1:1")
-        let unknown = try await BuiltProgram.run(command + ["--context", "nosuch"], environment: environment)
-        #expect(unknown.status == 2)
-        #expect(unknown.err.contains("there is no context nosuch") && unknown.err.contains("prod"))
-        let silent = try await BuiltProgram.run(command + ["--context", "prod"], environment: environment)
-        #expect(silent.status == 1)
-        #expect(silent.err.contains("no cluster answers at https://127.0.0.1:1"))
-        for output in [unknown, silent] {
-            #expect(output.out == "")
-            #expect(!output.err.contains("sesame"))
+        // Side by side, because each asks the silent server several times, with pauses.
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for command in Self.commands {
+                group.addTask {
+                    let unknown = try await BuiltProgram.run(command + ["--context", "nosuch"], environment: environment)
+                    #expect(unknown.status == 2, "\(command)")
+                    #expect(unknown.err.contains("there is no context nosuch") && unknown.err.contains("prod"))
+                    let silent = try await BuiltProgram.run(command + ["--context", "prod"], environment: environment)
+                    #expect(silent.status == 1, "\(command)")
+                    #expect(silent.err.contains("no cluster answers at https://127.0.0.1:1"))
+                    for output in [unknown, silent] {
+                        #expect(output.out == "", "\(command)")
+                        #expect(!output.err.contains("sesame"))
+                    }
+                }
+            }
+            try await group.waitForAll()
         }
     }
 

@@ -138,12 +138,8 @@ public struct AgentAudit: Sendable {
         try await database.read {
             try $0.query(
                 "SELECT seq, ts, agent_id, action, decision, prev_hash, hash FROM agent_audit WHERE lineage = ? "
-                    + "AND seq > ? ORDER BY seq LIMIT ?", .text(lineage.text), SQLValue(sequence), SQLValue(limit)
-            ) {
-                AuditRow(
-                    sequence: $0.int(0), time: $0.text(1), agent: $0.text(2), action: $0.text(3), decision: $0.text(4),
-                    previous: $0.text(5), hash: $0.text(6))
-            }
+                    + "AND seq > ? ORDER BY seq LIMIT ?", .text(lineage.text), SQLValue(sequence), SQLValue(limit),
+                row: AuditRow.init(stored:))
         }
     }
 

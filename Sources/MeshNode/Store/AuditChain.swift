@@ -29,25 +29,40 @@ public struct AuditChain: Sendable {
         }
     }
 
+    /// Rows behind that one, in their order.
+    func rows(after sequence: Int, limit: Int) async throws -> [AuditRow] {
+        try await database.read {
+            try $0.query(
+                "SELECT * FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", SQLValue(sequence), SQLValue(limit),
+                row: AuditRow.init(stored:))
+        }
+    }
+
+    /// Rows before that one, the newest first.
+    func rows(before sequence: Int, limit: Int) async throws -> [AuditRow] {
+        try await database.read {
+            try $0.query(
+                "SELECT * FROM audit WHERE seq < ? ORDER BY seq DESC LIMIT ?", SQLValue(sequence), SQLValue(limit),
+                row: AuditRow.init(stored:))
+        }
+    }
+
     /// Checks the whole chain.
-    ///
-    /// - Returns: the number of the first row that does not fit, or nil when all do.
-    public func firstBrokenRow() async throws -> Int? {
+    public func check() async throws -> CheckAudit.Answer {
         try await database.read { connection in
             var previous = ""
             var expected = 1
             var broken: Int?
             _ = try connection.query("SELECT * FROM audit ORDER BY seq") { row in
-                guard broken == nil else { return }
                 let hash = Self.hash(
                     row.int(0), row.text(1), row.text(2), row.text(3), row.text(4), row.text(5))
-                if row.int(0) != expected || row.text(5) != previous || row.text(6) != hash {
+                if broken == nil, row.int(0) != expected || row.text(5) != previous || row.text(6) != hash {
                     broken = row.int(0)
                 }
                 previous = row.text(6)
                 expected += 1
             }
-            return broken
+            return CheckAudit.Answer(rows: expected - 1, head: previous, firstBrokenRow: broken)
         }
     }
 

@@ -1,5 +1,6 @@
 import FoundationEssentials
 import MeshIdentity
+import Storage
 
 /// One decision, chained to the one before.
 public struct AuditRow: Codable, Sendable, Equatable {
@@ -31,6 +32,13 @@ public struct AuditRow: Codable, Sendable, Equatable {
         self.init(
             sequence: sequence, time: time, agent: agent, action: action, decision: decision, previous: end.hash,
             hash: AuditChain.hash(sequence, time, agent, action, decision, end.hash))
+    }
+
+    /// - Parameter row: its columns in the order of the properties.
+    init(stored row: Row) throws {
+        self.init(
+            sequence: row.int(0), time: row.text(1), agent: row.text(2), action: row.text(3), decision: row.text(4),
+            previous: row.text(5), hash: row.text(6))
     }
 
     /// Whether it is within the bounds of a row and its hash is its own.

@@ -137,7 +137,8 @@ public struct KarsSandboxSpec: CustomResourceSpec {
         found.expect(
             upstreamCompatibility?.sigsAgentSandbox != .overlay || upstreamCompatibility?.upstreamSandboxRef != nil,
             "spec.upstreamCompatibility.upstreamSandboxRef", "is needed for overlay")
-        found.text(upstreamCompatibility?.upstreamSandboxRef?.name, "spec.upstreamCompatibility.upstreamSandboxRef.name", .filled)
+        found.text(
+            upstreamCompatibility?.upstreamSandboxRef?.name, "spec.upstreamCompatibility.upstreamSandboxRef.name", .filled)
     }
 
     private func check(_ governance: Governance, _ found: inout SpecProblems) {

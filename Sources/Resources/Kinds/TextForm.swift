@@ -46,7 +46,7 @@ struct TextForm: Sendable {
 
     /// An Ed25519 public key: 32 bytes, base64url without padding.
     static let publicKey = TextForm(name: "an Ed25519 key of 32 bytes in base64url without padding") { text in
-        text.utf8.count == 43 && text.utf8.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") }
+        text.wholeMatch(of: /[A-Za-z0-9_\-]{43}/) != nil
     }
 
     /// `<number><s|m|h|d>`.

@@ -7,14 +7,14 @@ extension Command {
     static let a2aAgent = ManagedKind(
         type: A2AAgentSpec.self, command: "a2a-agent", group: "Interop",
         summary: "Manage the agents of others that may call in, and their keys",
-        discussion: "An A2AAgent pins the keys that an agent of somebody else signs its requests with, and may name a ToolPolicy "
-            + "that its calls are held against.",
+        discussion: "An A2AAgent pins the keys that an agent of somebody else signs its requests with, and may name a "
+            + "ToolPolicy that its calls are held against.",
         options: [
             .value("endpoint-url", "url", kind: .url(schemes: ["https", "http"]), help: "Address of the agent"),
             .flag("production-mode", help: "Ask for https, and refuse requests without proof"),
             .list(
                 "signing-key", "kid:alg:key[:notAfter]", commaSeparated: false,
-                help: "Key it signs with: a name, EdDSA, the key in base64url, and perhaps the seconds since 1970 until it counts"),
+                help: "Key it signs with: a name, EdDSA, the key in base64url, and perhaps until when, in seconds since 1970"),
             .list("capability", "name", commaSeparated: false, help: "What it says it can do"),
             .value("description", "text", help: "Description on its card"),
             .displayName,
@@ -63,7 +63,9 @@ extension Command {
             .invalidValue(source: "--signing-key", wanted: wanted, value: text, suggestion: nil)
         }
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 3 || parts.count == 4, !parts[0].isEmpty else { throw refusal("kid:EdDSA:key or kid:EdDSA:key:notAfter") }
+        guard parts.count == 3 || parts.count == 4, !parts[0].isEmpty else {
+            throw refusal("kid:EdDSA:key or kid:EdDSA:key:notAfter")
+        }
         guard ["EdDSA", "Ed25519"].contains(parts[1]) else { throw refusal("the algorithm EdDSA") }
         guard let bytes = Base64.decode(parts[2]), let key = rawKey(bytes) else {
             throw refusal("an Ed25519 key of 32 bytes in base64url")

@@ -39,7 +39,8 @@ struct KindManifest {
         let written = KubernetesObject(document)
         guard written.kind == kind.resource.kind, written.apiVersion == kind.resource.apiVersion else {
             throw .refused(
-                "\(source) describes \(written.apiVersion) \(written.kind), not \(kind.resource.apiVersion) \(kind.resource.kind)")
+                "\(source) describes \(written.apiVersion) \(written.kind), "
+                    + "not \(kind.resource.apiVersion) \(kind.resource.kind)")
         }
         guard written.name.isEmpty || written.name == object.name else {
             throw .refused("\(source) describes \(written.name), not \(object.name); give the name that stands there")

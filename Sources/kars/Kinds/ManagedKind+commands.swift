@@ -23,8 +23,8 @@ extension ManagedKind {
     private var apply: Command {
         Command(
             "apply", summary: "Make or change \(article) \(resource.kind)",
-            discussion: "The spec becomes what is said here: what it had before, and is not said, goes. It is checked before the "
-                + "cluster is asked.",
+            discussion: "The spec becomes what is said here: what it had before, and is not said, goes. It is checked before "
+                + "the cluster is asked.",
             arguments: [Argument("name", help: "Name of the object")],
             options: [
                 Self.namespace,
@@ -151,7 +151,8 @@ extension ManagedKind {
                         return "there is no \(resource.kind)"
                             + (namespace.map { " in the namespace \($0); -A lists those of all namespaces" } ?? "") + "\n"
                     }
-                    return KindText.table(objects, columns, withNamespace: isEverywhere, style: Console.style(invocation.environment))
+                    return KindText.table(
+                        objects, columns, withNamespace: isEverywhere, style: Console.style(invocation.environment))
                 }
             }
         }
@@ -174,7 +175,8 @@ extension ManagedKind {
                 if !invocation.flag("no-prompt") {
                     let sandboxes = (try? await client.list(.karsSandboxes, namespace: object.namespace).items) ?? []
                     let users = sandboxes.filter { isUsed(object, $0) }.map(\.name).sorted()
-                    let note = users.isEmpty ? "" : ", which \(users.joined(separator: ", ")) refer\(users.count == 1 ? "s" : "") to"
+                    let verb = users.count == 1 ? "refers" : "refer"
+                    let note = users.isEmpty ? "" : ", which \(users.joined(separator: ", ")) \(verb) to"
                     try Confirmation.require("Delete \(command) \(object.key)\(note)", invocation)
                 }
                 // This very object: another of its name may have come while the question stood.
