@@ -16,12 +16,8 @@ import Transport
 /// What needs no other machine comes first: after a start the agents at home answer again even while relay and
 /// registry are away. The mesh is joined in the background and rejoined after every loss.
 public final class NodeService: Sendable {
-    /// How often the registry hears that this peer is here (it counts 90 s of silence as absence).
-    private static let heartbeatInterval = Duration.seconds(30)
     /// How long a question about this peer waits for the registry, in seconds.
     private static let registryPatience = 2
-    /// Heartbeats between two looks at the prekeys: about an hour.
-    private static let heartbeatsPerUpkeep = 120
 
     private let configuration: NodeConfiguration
     private let logger: Logger
@@ -220,11 +216,7 @@ public final class NodeService: Sendable {
         var wait = 1.0
         while !Task.isCancelled {
             do {
-                // Before it knows this peer, so that none knows it unnoticed.
-                try Registrations.note(configuration.registry, in: configuration.homeFolder)
-                try await registry.register(
-                    identity, capabilities: NodeConfiguration.capabilities,
-                    metadata: ["display_name": configuration.name])
+                try await register()
                 isRegistered.withLock { $0 = true }
                 try await client.start(
                     relay: configuration.relay, tls: configuration.tls, loop: loop,
@@ -240,21 +232,20 @@ public final class NodeService: Sendable {
         guard !Task.isCancelled else { return }
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.redeemToken() }
-            group.addTask { await self.stayPresent() }
+            group.addTask {
+                await MeshPresence(
+                    identity: self.identity, registry: self.registry, client: self.client, logger: self.logger,
+                    register: { try await self.register() }
+                ).stay()
+            }
         }
     }
 
-    /// Tells the registry that this peer is here, and keeps its prekeys fresh.
-    private func stayPresent() async {
-        var beats = 0
-        while !Task.isCancelled {
-            do { try await registry.heartbeat(identity) } catch {
-                logger.warn("the registry does not hear this peer", ["error": "\(error)"])
-            }
-            beats += 1
-            if beats.isMultiple(of: Self.heartbeatsPerUpkeep) { await client.upkeep() }
-            try? await Task.sleep(for: Self.heartbeatInterval)
-        }
+    private func register() async throws {
+        // Before it knows this peer, so that none knows it unnoticed.
+        try Registrations.note(configuration.registry, in: configuration.homeFolder)
+        try await registry.register(
+            identity, capabilities: NodeConfiguration.capabilities, metadata: ["display_name": configuration.name])
     }
 
     /// Redeems the token this node was started with, unless it is paired with its issuer already; tries again

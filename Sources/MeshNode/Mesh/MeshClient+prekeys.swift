@@ -7,9 +7,9 @@ extension MeshClient {
     static let fullOneTimePrekeys = 20
 
     /// Uploads what others need to start a session; called at every start, which is harmless.
-    func publishPrekeys() async throws {
+    func publishPrekeys(now: Date = Date()) async throws {
         let upload = try await changePrekeys { prekeys in
-            _ = prekeys.rotateSignedPreKeyIfDue(identity: identity, now: Date())
+            _ = prekeys.rotateSignedPreKeyIfDue(identity: identity, now: now)
             if prekeys.oneTimeCount < Self.fullOneTimePrekeys { _ = prekeys.refill(to: Self.fullOneTimePrekeys) }
             return prekeys.upload(identity: identity)
         }
@@ -26,9 +26,9 @@ extension MeshClient {
     }
 
     /// Weekly rotation and old message ids; called about every hour.
-    public func upkeep() async {
+    func upkeep(now: Date = Date()) async {
         do {
-            try await publishPrekeys()
+            try await publishPrekeys(now: now)
             try await store.forgetOldReceived()
         } catch {
             logger.warn("upkeep will be tried again", ["error": "\(error)"])
