@@ -79,6 +79,12 @@ struct DevCommandTests {
         try await waitUntil("the second start in the log") {
             logs.outputSoFar.components(separatedBy: "agent ready").count == 3
         }
+        let recent = try await kars("logs", "dev-agent", "--since", "1d", "-o", "json").out
+        let (first, all) = (try #require(recent.split(separator: "\n").first), recent.split(separator: "\n"))
+        #expect(all.allSatisfy { $0.contains(#""service":"agent""#) && $0.contains(#""time":"20"#) }, "\(recent)")
+        let time = try #require(first.firstMatch(of: /"time":"([^"]+)"/)).1
+        #expect(try await kars("logs", "dev-agent", "--since", "\(time)", "-o", "json").out == recent)
+        #expect(try await kars("logs", "dev-agent", "--since", "9999-01-01T00:00:00Z").out.isEmpty)
         let reply = try await BuiltProgram.run(["connect", "dev-agent"], home: home, environment: ports, input: "hi\n")
         #expect(reply.out.hasPrefix("You said: hi"), "\(reply.err)")
         let status = try await kars("status", "dev-agent").out

@@ -4,6 +4,7 @@ import TestSupport
 import Testing
 
 @testable import MeshNode
+@testable import kars
 
 struct SandboxCommandTests {
     @Test func listShowsATableInOrder() async throws {
@@ -100,6 +101,43 @@ struct SandboxCommandTests {
         #expect(node.requests(SandboxLogs.self).suffix(2).map(\.log) == [.agent, .host])
         let router = try await node.kars("logs", "ann", "--service", "router")
         #expect(router.status == 2 && router.err.contains("no inference router"))
+        await node.close()
+    }
+
+    @Test func logsSaysWhenLinesWereWritten() async throws {
+        let node = try await ScriptedNode()
+        node.on(SandboxLogs.self) { request in
+            guard request.withTimes == true else { return .init(lines: ["plain"], isCut: true) }
+            return .init(
+                lines: ["ready\u{1b}", "trouble"], times: [1_796_050_800_123, nil],
+                logs: request.log == nil ? [.agent, .host] : nil)
+        }
+        let all = try await node.kars("logs", "ann", "--timestamps")
+        #expect(all.out == "2026-11-30T15:00:00.123Z ready\u{1b}\n- node-host: trouble\n")
+        let json = try await node.kars("logs", "ann", "-o", "json", "--service", "openclaw")
+        #expect(
+            json.out == """
+                {"service":"agent","text":"ready\\u001b","time":"2026-11-30T15:00:00.123Z"}
+                {"service":"agent","text":"trouble"}
+
+                """)
+        let plain = try await node.kars("logs", "ann", "--since", "2026-11-30T16:00:00.5+01:00")
+        #expect(plain.out == "plain\n" && plain.err == "kars logs: more was written since; these are the newest lines\n")
+        _ = try await node.kars("logs", "ann", "--since", "10m", "--tail", "7")
+        let requests = node.requests(SandboxLogs.self)
+        #expect(requests.map(\.tail) == [100, 100, 10_000, 7])
+        #expect(requests[2].since == 1_796_050_800_500)
+        #expect(requests[3].since != nil)
+        #expect(PastTime.parse("10m", now: Date(timeIntervalSince1970: 1_000)) == 400_000)
+        await node.close()
+    }
+
+    @Test(arguments: ["yesterday", "10", "-5m", "0s", "2026-11-30", "2026-11-30T15:00:00", "2026-11-30T15:00:00Zz", "12:00"])
+    func aTimeThatIsNoneIsRefused(_ text: String) async throws {
+        let node = try await ScriptedNode()
+        let output = try await node.kars("logs", "ann", "--since=\(text)")
+        #expect(output.status == 2 && output.err.hasPrefix("kars logs: --since wants a time such as 10m"))
+        #expect(node.requests(SandboxLogs.self).isEmpty)
         await node.close()
     }
 

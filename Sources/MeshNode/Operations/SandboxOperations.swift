@@ -195,25 +195,44 @@ public struct SandboxLogs: PeerOperation {
     public var log: SandboxLog?
     /// Where an earlier answer ended, by log. The answer then waits some seconds for lines that follow.
     public var after: [String: Int]?
+    /// Milliseconds since 1970, UTC: lines that are older are left out.
+    public var since: Int?
+    /// The answer says when each line was written.
+    public var withTimes: Bool?
 
-    public init(sandboxName: String, tail: Int, log: SandboxLog? = nil, after: [String: Int]? = nil) {
+    public init(
+        sandboxName: String, tail: Int, log: SandboxLog? = nil, after: [String: Int]? = nil, since: Int? = nil,
+        withTimes: Bool? = nil
+    ) {
         self.sandboxName = sandboxName
         self.tail = tail
         self.log = log
         self.after = after
+        self.since = since
+        self.withTimes = withTimes
     }
 
     public struct Answer: Codable, Sendable {
         public let lines: [String]
+        /// When each line was written, in milliseconds since 1970, UTC, where that was asked for; nil for a line that was
+        /// stored without its time.
+        public let times: [Int?]?
         /// The log each line is from, where more than one was asked for.
         public let logs: [SandboxLog]?
         /// Where to go on.
         public let end: [String: Int]?
         /// Nothing runs that could write more.
         public let isOver: Bool?
+        /// There are more lines since the time that was asked for than an answer holds.
+        public let isCut: Bool?
 
-        public init(lines: [String], logs: [SandboxLog]? = nil, end: [String: Int]? = nil, isOver: Bool? = nil) {
+        public init(
+            lines: [String], times: [Int?]? = nil, logs: [SandboxLog]? = nil, end: [String: Int]? = nil,
+            isOver: Bool? = nil, isCut: Bool? = nil
+        ) {
             self.lines = lines
+            self.times = times
+            self.isCut = isCut
             self.logs = logs
             self.end = end
             self.isOver = isOver

@@ -16,16 +16,16 @@ extension SandboxService {
             _ = try record(name)
             // Looked at first: what was written before an end is read after it.
             let isAlive = try driver.state(of: name).isAlive
-            var lines: [String] = []
+            var lines: [LogLine] = []
+            var isCut = false
             var sources: [SandboxLog] = []
             var ends: [String: Int] = [:]
             for log in logs {
-                let start: LogStart =
-                    request.after.map { .after($0[log.rawValue] ?? 0) }
-                    ?? .tail(max(1, min(request.tail, Self.maximumTail)))
-                let part = try driver.readLog(of: name, log, from: start)
-                let found = part.text.split(separator: "\n", omittingEmptySubsequences: false).dropLast()
-                lines += found.map(String.init)
+                let part = try driver.readLog(of: name, log, from: Self.start(request, log))
+                // Behind an earlier answer, too: a time may lie ahead.
+                let found = part.lines.filter { $0.time == nil || $0.time! >= request.since ?? .min }
+                lines += found
+                isCut = isCut || part.isCut
                 sources += found.map { _ in log }
                 ends[log.rawValue] = part.end
             }
@@ -33,9 +33,17 @@ extension SandboxService {
                 || ContinuousClock.now >= deadline
             {
                 return SandboxLogs.Answer(
-                    lines: lines, logs: logs.count > 1 ? sources : nil, end: ends, isOver: !isAlive && lines.isEmpty)
+                    lines: lines.map(\.text), times: request.withTimes == true ? lines.map(\.time) : nil,
+                    logs: logs.count > 1 ? sources : nil, end: ends, isOver: !isAlive && lines.isEmpty,
+                    isCut: isCut ? true : nil)
             }
             try await Task.sleep(for: Self.logInterval)
         }
+    }
+
+    private static func start(_ request: SandboxLogs, _ log: SandboxLog) -> LogStart {
+        if let after = request.after { return .after(after[log.rawValue] ?? 0) }
+        let lines = max(1, min(request.tail, maximumTail))
+        return request.since.map { .since($0, atMost: lines) } ?? .tail(lines)
     }
 }

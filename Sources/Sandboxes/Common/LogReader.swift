@@ -11,12 +11,17 @@ struct LogReader {
 
     func part(from start: LogStart) -> LogPart {
         switch start {
-        case .tail(let lines):
-            // The end first: what comes meanwhile is then read by the next piece, and nothing twice.
-            let end = Self.endOfLastLine(current)
-            return LogPart(text: LogTail.lines(lines, of: [(current, end), (previous, nil)]), end: end)
+        case .tail(let lines): return tail(lines, since: nil)
+        case .since(let time, let lines): return tail(lines, since: time)
         case .after(let offset): return after(offset)
         }
+    }
+
+    private func tail(_ lines: Int, since: Int?) -> LogPart {
+        // The end first: what comes meanwhile is then read by the next piece, and nothing twice.
+        let end = Self.endOfLastLine(current)
+        let found = LogTail.lines(lines, of: [(current, end), (previous, nil)], since: since)
+        return LogPart(text: found.text, end: end, isCut: found.isCut)
     }
 
     private func after(_ offset: Int) -> LogPart {

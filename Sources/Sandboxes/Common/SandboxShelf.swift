@@ -127,7 +127,8 @@ final class SandboxShelf<Running: LivingSandbox, Standby: StandbySandbox>: Senda
 
     func logs(of name: String, lines: Int) throws(SandboxError) -> String {
         let folders = try folders(of: name)
-        return LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
+        let stored = LogTail.lines(lines, of: [folders.agentLog, folders.rotatedAgentLog])
+        return LogPart(text: stored, end: 0).lines.map { $0.text + "\n" }.joined()
     }
 
     func readLog(of name: String, _ log: SandboxLog, from start: LogStart) throws(SandboxError) -> LogPart {

@@ -1,5 +1,4 @@
 import CommandTree
-import Glibc
 import MeshNode
 import Sandboxes
 
@@ -11,21 +10,31 @@ extension Command {
             The services openclaw and gateway are the agent, whatever runtime it has; node-host is the first process \
             of the sandbox, which says something only when it cannot do its work. Where both are shown, its lines \
             begin with 'node-host:'.
+
+            Every line of the agent is stored with the time it was written. --timestamps shows '-' for lines without \
+            one: those of node-host, and those that an older version stored.
             """,
         arguments: [.sandbox],
         options: [
             .flag("follow", short: "f", help: "Go on with what is written, until Ctrl-C or the sandbox's end"),
             .value(
-                "tail", "lines", kind: .integer(1...100_000), help: "Lines to show from the end",
-                defaultValue: "100"),
+                "tail", "lines", kind: .integer(1...100_000), help: "Lines to show from the end, at most 10000",
+                defaultNote: "100, with --since all"),
+            .value(
+                "since", "time", help: "Only lines written since: how long ago, as 10m, or a time as 2026-11-30T15:00:00Z"),
+            .flag("timestamps", help: "Show when each line was written, UTC"),
             .value(
                 "service", "svc", help: "Whose lines", defaultValue: "all",
                 allowed: ["router", "gateway", "openclaw", "node-host", "all"]),
             NodeConnection.socket, ClusterDoor.option,
+            .value(
+                "output", short: "o", "format", help: "How to print: text, or a JSON object a line", defaultValue: "text",
+                allowed: ["text", "json"]),
         ],
         examples: [
             Example("kars logs researcher --tail 20", "Show the last 20 lines"),
             Example("kars logs researcher -f", "Watch what it does"),
+            Example("kars logs researcher --since 10m --timestamps", "See what it did in the last ten minutes, and when"),
         ],
         environment: [KarsHome.variable], group: "Operations"
     ) { invocation in
@@ -36,31 +45,43 @@ extension Command {
         case "node-host": log = .host
         default: log = nil
         }
-        let name = invocation.required("name")
+        let since = try PastTime.option("since", invocation)
+        let isJSON = invocation.value("output") == "json"
+        let text = LogText(hasTimes: invocation.flag("timestamps"), isJSON: isJSON)
+        let request = SandboxLogs(
+            sandboxName: invocation.required("name"),
+            tail: try invocation.integer("tail") ?? (since == nil ? 100 : mostLines), log: log, since: since,
+            withTimes: text.hasTimes || isJSON ? true : nil)
         try await NodeConnection.open(invocation) { node in
-            let answer = try await node.call(
-                SandboxLogs(sandboxName: name, tail: try invocation.integer("tail") ?? 100, log: log))
-            try LogText.write(answer)
-            if invocation.flag("follow") { try await follow(name, log, from: answer, node) }
+            let answer = try await node.call(request)
+            if answer.isCut == true, !invocation.isGiven("tail") {
+                Console.complain("kars logs: more was written since; these are the newest lines")
+            }
+            try text.write(answer, only: log)
+            if invocation.flag("follow") { try await follow(request, text, from: answer, node) }
         }
     }
 
+    /// More are in no answer.
+    private static let mostLines = 10_000
+
     /// Goes on behind an answer. A node that is started anew is waited for; so is an agent that is.
     private static func follow(
-        _ name: String, _ log: SandboxLog?, from first: SandboxLogs.Answer, _ node: NodeClient
+        _ first: SandboxLogs, _ text: LogText, from answer: SandboxLogs.Answer, _ node: NodeClient
     ) async throws {
         let patience = Duration.seconds(30), graceAfterEnd = Duration.seconds(3), pause = Duration.milliseconds(300)
-        var end = first.end ?? [:]
+        var request = first
+        request.after = answer.end ?? [:]
         var lastWord = ContinuousClock.now, lastSign = ContinuousClock.now
         while true {
             do {
-                let answer = try await node.call(SandboxLogs(sandboxName: name, tail: 1, log: log, after: end))
-                try LogText.write(answer)
-                end = answer.end ?? end
+                let answer = try await node.call(request)
+                try text.write(answer, only: request.log)
+                request.after = answer.end ?? request.after
                 lastSign = .now
                 if answer.isOver != true { lastWord = .now } else {
                     guard ContinuousClock.now - lastWord < graceAfterEnd else {
-                        return Console.complain("The sandbox \(PrintableText.escaped(name)) has stopped.")
+                        return Console.complain("The sandbox \(PrintableText.escaped(request.sandboxName)) has stopped.")
                     }
                     try await Task.sleep(for: pause)
                 }
@@ -69,19 +90,5 @@ extension Command {
                 try await Task.sleep(for: pause)
             }
         }
-    }
-}
-
-/// How log lines look.
-private enum LogText {
-    static func write(_ answer: SandboxLogs.Answer) throws {
-        // What an agent logs must not drive the operator's terminal; a file gets it as it is.
-        let isTerminal = isatty(STDOUT_FILENO) == 1
-        var text = ""
-        for (index, line) in answer.lines.enumerated() {
-            if answer.logs.map({ $0.indices.contains(index) && $0[index] == .host }) == true { text += "node-host: " }
-            text += (isTerminal ? PrintableText.escaped(line) : line) + "\n"
-        }
-        if !text.isEmpty { try Console.write(text) }
     }
 }
