@@ -37,6 +37,7 @@ let package = Package(
         systemLibrary("CWebSockets", pkgConfig: "libwebsockets", debian: "libwebsockets-dev"),
         systemLibrary("CSQLite", pkgConfig: "sqlite3", debian: "libsqlite3-dev"),
         systemLibrary("CYAML", pkgConfig: "yaml-0.1", debian: "libyaml-dev"),
+        systemLibrary("CSeccomp", pkgConfig: "libseccomp", debian: "libseccomp-dev"),
 
         module("Observability", []),
         module("Storage", ["CSQLite"]),
@@ -46,7 +47,7 @@ let package = Package(
         module("Relay", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
         module("Registry", ["EntraTokens", "Transport", "MeshIdentity", "Storage", "Observability"]),
         module("Resources", ["Transport", "Storage", "Observability", "CYAML"]),
-        module("Sandboxes", ["Transport", "Storage", "Observability"]),
+        module("Sandboxes", ["Transport", "Storage", "Observability", "CSeccomp"]),
         module("ReferenceAgent", ["Transport", "Storage", "Observability", "CSodium"]),
         module("MeshNode", ["Transport", "MeshIdentity", "Storage", "Observability", "Sandboxes"]),
         module("Handoff", ["MeshNode", "CSodium"]),

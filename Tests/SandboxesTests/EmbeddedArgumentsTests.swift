@@ -17,7 +17,7 @@ private func arguments(_ spec: SandboxSpec) -> BubblewrapArguments {
     let text = options.joined(separator: " ")
     for part in [
         "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--disable-userns",
-        "--cap-drop ALL", "--new-session", "--as-pid-1", "--uid 1000 --gid 1000", "--clearenv", "--hostname a1",
+        "--cap-drop ALL", "--seccomp 9", "--new-session", "--as-pid-1", "--uid 1000 --gid 1000", "--clearenv", "--hostname a1",
         "--ro-bind /usr /usr", "--symlink usr/bin /bin",
         "--ro-bind /opt/swift/libswiftCore.so /opt/swift/libswiftCore.so",
         "--ro-bind /usr/bin/kars /opt/kars/bin/kars", "--ro-bind /dev/shm/k/a1 /run/secrets",

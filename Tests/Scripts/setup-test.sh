@@ -91,7 +91,7 @@ rm "$folder/bin/swift"
 expect 1 "" "setup: Swift 6 is missing; $swift_org"
 
 rm "$folder/bin/apt-get"
-expect 1 "" "setup: this is not Debian or its kin; install what these packages hold: libwebsockets-dev libsodium-dev libssl-dev libsqlite3-dev libyaml-dev pkg-config bubblewrap openssl ca-certificates nftables python3 python3-venv make git"
+expect 1 "" "setup: this is not Debian or its kin; install what these packages hold: libwebsockets-dev libsodium-dev libssl-dev libsqlite3-dev libyaml-dev libseccomp-dev pkg-config bubblewrap openssl ca-certificates nftables python3 python3-venv make git"
 
 machine
 expect 2 "" "setup: unknown argument --frob (see 'scripts/setup --help')" --frob

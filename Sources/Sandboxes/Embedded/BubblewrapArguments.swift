@@ -2,7 +2,7 @@
 struct BubblewrapArguments {
     /// Descriptors bubblewrap is started with. The agent gets none of them.
     enum Descriptor: Int32, CaseIterable {
-        case agentLog = 3, rotatedAgentLog, talk, options, pid, status
+        case agentLog = 3, rotatedAgentLog, talk, options, pid, status, filter
     }
 
     let spec: SandboxSpec
@@ -36,6 +36,7 @@ struct BubblewrapArguments {
             "--disable-userns",
             "--uid", "\(SandboxLayout.userID)", "--gid", "\(SandboxLayout.userID)",
             "--hostname", spec.name, "--new-session", "--as-pid-1", "--cap-drop", "ALL",
+            "--seccomp", "\(Descriptor.filter.rawValue)",
         ]
     }
 

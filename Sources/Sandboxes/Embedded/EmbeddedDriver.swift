@@ -42,13 +42,16 @@ public final class EmbeddedDriver: SandboxDriver {
     /// Why this host cannot run embedded sandboxes; nil when it can.
     public static func obstacle() -> String? {
         guard access(Launch.bubblewrap, X_OK) == 0 else { return "\(Launch.bubblewrap) is not installed" }
+        let filter: Int32
+        do throws(SandboxError) { filter = try SystemCallFilter.file() } catch { return error.description }
+        defer { close(filter) }
         guard let pipe = try? LinuxCalls.makePipe() else { return "no pipe can be made" }
         defer { close(pipe.read) }
         let pid = try? Spawn.start(
             [
                 Launch.bubblewrap, "--unshare-user", "--unshare-pid", "--unshare-net", "--disable-userns",
-                "--ro-bind", "/", "/", "/bin/true",
-            ], environment: [:], descriptors: [pipe.write, pipe.write, pipe.write])
+                "--seccomp", "3", "--ro-bind", "/", "/", "/bin/true",
+            ], environment: [:], descriptors: [pipe.write, pipe.write, pipe.write, filter])
         close(pipe.write)
         let said = readText(pipe.read) { _ in false }
         guard let pid, let status = Spawn.reap(pid) else { return "\(Launch.bubblewrap) does not run" }

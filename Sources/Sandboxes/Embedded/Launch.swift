@@ -137,6 +137,8 @@ struct Launch {
         let rotated = try keep(SandboxFolders.openLog(folders.rotatedAgentLog, 0), folders.rotatedAgentLog)
         let status = try keep(SandboxFolders.openLog(folders.status, O_TRUNC | O_APPEND), folders.status)
         let options = try keep(optionsFile(arguments.options), folders.arguments)
+        let filter = try SystemCallFilter.file()
+        opened.append(filter)
         let pid = try LinuxCalls.makePipe()
         opened.append(pid.read)
         var talk: [Int32] = [-1, -1]
@@ -149,7 +151,7 @@ struct Launch {
             try Spawn.start(
                 arguments.commandLine(bubblewrap: Self.bubblewrap, bounds: bounds),
                 environment: ["PATH": SandboxLayout.path],
-                descriptors: [null, initLog, initLog, agentLog, rotated, talk[1], options, pid.write, status])
+                descriptors: [null, initLog, initLog, agentLog, rotated, talk[1], options, pid.write, status, filter])
         }
         close(pid.write)
         close(talk[1])

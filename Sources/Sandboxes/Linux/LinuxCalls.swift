@@ -4,6 +4,16 @@ import Glibc
 enum LinuxCalls {
     static let openPathOnly: Int32 = 0o10_000_000  // O_PATH
 
+    /// A file of 0600 that no folder names, gone with its last descriptor.
+    static func makeUnnamedFile() throws(SandboxError) -> Int32 {
+        var path = Array("/tmp/kars-XXXXXX".utf8CString)
+        let file = mkstemp(&path)
+        guard file >= 0 else { throw .lastFailure("a temporary file") }
+        unlink(path)
+        _ = fcntl(file, F_SETFD, FD_CLOEXEC)
+        return file
+    }
+
     /// A pipe no other child inherits.
     static func makePipe() throws(SandboxError) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [-1, -1]
