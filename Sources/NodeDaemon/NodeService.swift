@@ -366,6 +366,7 @@ public final class NodeService: Sendable {
     /// Of a peer that runs its agents itself.
     private func registerSandboxOperations() {
         let (sandboxes, calls) = (sandboxes, calls)
+        table.register(FetchImage.self) { request, _ in try await sandboxes.fetchImage(request) }
         table.register(CreateSandbox.self) { request, _ in try await sandboxes.create(request) }
         table.register(UpdateCredentials.self) { request, _ in try await sandboxes.updateCredentials(request) }
         table.register(StartSandbox.self) { request, _ in try await sandboxes.start(request.sandboxName) }

@@ -7,6 +7,10 @@ public protocol SandboxDriver: Sendable {
     /// Whether a sandbox may come in a container image.
     var takesImages: Bool { get }
 
+    /// Has an image here; returns at once when it is, and fetches it otherwise. Sandboxes fetch what they need by
+    /// themselves; this one tells how far it is.
+    func fetchImage(_ name: String, report: @escaping @Sendable (ImageProgress) -> Void) async throws(SandboxError)
+
     /// Finds the sandboxes of an earlier run of the node, those still running included. Call it first.
     func recover() async throws(SandboxError)
     func names() -> [String]
@@ -58,4 +62,10 @@ public protocol SandboxDriver: Sendable {
 
 extension SandboxDriver {
     public var keepsWorkspaceFolder: Bool { false }
+
+    public func fetchImage(
+        _ name: String, report: @escaping @Sendable (ImageProgress) -> Void
+    ) async throws(SandboxError) {
+        throw .invalidSpec(reason: "\(kind) sandboxes take no image such as \(name)")
+    }
 }

@@ -88,6 +88,13 @@ struct DockerRegistryTests {
             root: folder.file("sandboxes"), karsExecutable: SandboxWorld.karsExecutable,
             environment: daemon.environment.merging(["DOCKER_CONFIG": folder.path]) { $1 }, loop: loop, logger: .silent)
         try await driver.recover()
+        let told = Mutex<[ImageProgress]>([])
+        try await driver.fetchImage(image) { step in told.withLock { $0.append(step) } }
+        let last = told.withLock(\.last)
+        #expect(last?.layers == 1 && last?.wholeLayers == 1, "\(String(describing: last))")
+        // What is here is not asked for again, and needs no registry.
+        try await driver.fetchImage(image) { _ in Issue.record("it is here already") }
+        await #expect(throws: SandboxError.self) { try await driver.fetchImage("-v /:/host") { _ in } }
         try await driver.create(SandboxSpec(name: "a", runtimeKind: "byo", image: image, command: []))
         try await driver.start("a")
         #expect(try await driver.waitForExit(of: "a") == 0)

@@ -28,6 +28,7 @@ public actor SandboxService {
     nonisolated let folder: String
     nonisolated let logger: Logger
     nonisolated let fill: WorkspaceFiller
+    nonisolated let images: ImageFetches
     private let running: Gauge
     private(set) var records: [String: SandboxRecord] = [:]
     private var busy: Set<String> = []
@@ -52,6 +53,7 @@ public actor SandboxService {
         self.folder = folder
         self.logger = logger
         self.fill = fill
+        images = ImageFetches(driver: driver)
         running = metrics.gauge("kars_sandboxes_at_home", "Agents whose home is this peer.")
     }
 

@@ -18,10 +18,6 @@ public final class DockerDriver: SandboxDriver {
     public let kind = "docker"
     public let takesImages = true
 
-    /// The label of images that keep the runtime contract, and its version.
-    private static let contractLabel = "org.kars.runtime.contract"
-    private static let contract = "v1"
-
     /// An image without a file: what a sandbox needs is mounted.
     private static let repository = "kars-sandbox"
     private static let tag = "v1"
@@ -216,20 +212,24 @@ public final class DockerDriver: SandboxDriver {
         return try result.get()
     }
 
+    public func fetchImage(
+        _ name: String, report: @escaping @Sendable (ImageProgress) -> Void
+    ) async throws(SandboxError) {
+        guard SandboxSpec.isImage(name) else { throw .invalidSpec(reason: "\(name) is no name of an image") }
+        guard try await engine.image(name) == nil else { return }
+        logger.info("fetching an image", ["image": name])
+        try await engine.pull(name, login: try await login(for: name), report: report)
+    }
+
     /// What a sandbox comes in; fetched where it is not here yet.
     private func image(of spec: SandboxSpec) async throws(SandboxError) -> (name: String, facts: DockerEngine.Image?) {
         guard let name = spec.image else { return ("\(Self.repository):\(Self.tag)", nil) }
-        var found = try await engine.image(name)
-        if found == nil {
-            logger.info("fetching an image", ["sandbox": spec.name, "image": name])
-            try await engine.pull(name, login: try await login(for: name))
-            found = try await engine.image(name)
-        }
-        guard let image = found else { throw .engine(reason: "the image \(name) is not there") }
+        try await fetchImage(name) { _ in }
+        guard let image = try await engine.image(name) else { throw .engine(reason: "the image \(name) is not there") }
         // Others are the runtimes that kars knows by name.
-        if spec.runtimeKind == "byo", image.Config?.Labels?[Self.contractLabel] != Self.contract {
+        if spec.runtimeKind == "byo", image.Config?.Labels?[ImageContract.label] != ImageContract.version {
             throw .invalidSpec(
-                reason: "the image \(name) is not labelled \(Self.contractLabel)=\(Self.contract), so it does not say that it "
+                reason: "the image \(name) is not labelled \(ImageContract.label)=\(ImageContract.version), so it does not say that it "
                     + "keeps the runtime contract")
         }
         guard !spec.command.isEmpty || !image.command.isEmpty else {

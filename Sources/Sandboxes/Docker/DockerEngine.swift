@@ -7,16 +7,18 @@ struct DockerEngine: Sendable {
     /// Where the engine listens unless `DOCKER_HOST` says otherwise.
     static let standardSocket = "/var/run/docker.sock"
     static let hostVariable = "DOCKER_HOST"
-    private static let version = "/v1.41"
+    static let version = "/v1.41"
     private static let maximumAnswerBytes = 8 << 20
 
     let socket: String
+    let loop: EventLoop
     private let client: HTTPClient
     /// For answers that come when a container ends.
     private let patient: HTTPClient
 
     init(socket: String, loop: EventLoop) {
         self.socket = socket
+        self.loop = loop
         client = HTTPClient(loop: loop, timeout: .seconds(60), maximumBodyBytes: Self.maximumAnswerBytes)
         patient = HTTPClient(loop: loop, timeout: .seconds(7 * 86_400), maximumBodyBytes: 65_536)
     }
@@ -80,21 +82,6 @@ struct DockerEngine: Sendable {
     func image(_ name: String) async throws(SandboxError) -> Image? {
         let answer = try await expect([200, 404], "GET", "/images/\(Self.escaped(name))/json")
         return answer.status == 404 ? nil : try decode(answer)
-    }
-
-    /// Fetches an image from its registry; takes as long as that takes.
-    ///
-    /// - Parameter login: of ``RegistryLogin``; nil asks as anybody.
-    func pull(_ name: String, login: String? = nil) async throws(SandboxError) {
-        let hasTag = name.contains("@") || name.split(separator: "/").last?.contains(":") == true
-        let reference = Self.escaped(hasTag ? name : name + ":latest")
-        let answer = try await expect(
-            [200, 403, 404, 500], "POST", "/images/create?fromImage=\(reference)",
-            headers: login.map { ["x-registry-auth": $0] } ?? [:])
-        // Progress lines; the status was sent before the work was done.
-        guard answer.status == 200, !answer.body.containsText("\"error\"") else {
-            throw .engine(reason: "the image \(name) cannot be had: \(Self.message(answer.body))")
-        }
     }
 
     /// Makes an image of a tar archive.
@@ -243,7 +230,7 @@ struct DockerEngine: Sendable {
         }
     }
 
-    private static func message(_ body: [UInt8]) -> String {
+    static func message(_ body: [UInt8]) -> String {
         struct Refusal: Decodable {
             let message: String?
             let error: String?
@@ -254,7 +241,7 @@ struct DockerEngine: Sendable {
         return told?.message ?? told?.error ?? String(String(decoding: body.prefix(300), as: UTF8.self))
     }
 
-    private static func escaped(_ text: String) -> String {
+    static func escaped(_ text: String) -> String {
         var escaped = ""
         for byte in text.utf8 {
             switch byte {

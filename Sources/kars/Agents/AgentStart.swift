@@ -8,6 +8,7 @@ struct AgentStart: Sendable {
 
     func run(_ invocation: Invocation) async throws {
         try await NodeConnection.open(invocation) { node in
+            try await fetchImage(node)
             if Console.showsProgress { Console.complain("  starting the sandbox") }
             do {
                 let sandbox = try await node.call(request)
@@ -20,6 +21,14 @@ struct AgentStart: Sendable {
                 try await attach(to: sandbox, node, invocation)
             }
         }
+    }
+
+    /// Has the image of a sandbox fetched that is not there yet, and shows how far that is.
+    func fetchImage(_ node: NodeClient) async throws {
+        guard let image = request.image,
+            (try? await node.call(SandboxStatus(sandboxName: request.sandboxName))) == nil
+        else { return }
+        try await ImageFetch(image: image).run(node)
     }
 
     private func attach(to sandbox: SandboxSummary, _ node: NodeClient, _ invocation: Invocation) async throws {
@@ -40,6 +49,7 @@ struct AgentStart: Sendable {
     /// What was asked for and is not so; only what was given counts, defaults do not.
     private func difference(from sandbox: SandboxSummary, _ invocation: Invocation) -> String? {
         let wanted = request.settings, found = sandbox.settings
+        if invocation.flag("build") || invocation.flag("build-base") { return "it goes on with the image it has" }
         if request.workspace != nil { return "a workspace is only copied into a new one" }
         if invocation.isGiven("model"), wanted?.model != found?.model {
             return "its model is \(found?.model ?? "not set")"

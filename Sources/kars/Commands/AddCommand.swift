@@ -68,13 +68,15 @@ extension Command {
             ).print(invocation)
         }
         try await NodeStart.ensure(invocation)
-        let sandbox = try await NodeConnection.call(
-            CreateSandbox(
-                sandboxName: invocation.required("name"), runtime: runtime.kind,
-                image: invocation.value("image") ?? invocation.value("byo-image") ?? runtime.image, settings: settings,
-                credentials: credentials.wire),
-            invocation)
-        try AgentStart.report(sandbox, "is \(sandbox.status)", invocation)
+        let request = CreateSandbox(
+            sandboxName: invocation.required("name"), runtime: runtime.kind,
+            image: invocation.value("image") ?? invocation.value("byo-image") ?? runtime.image, settings: settings,
+            credentials: credentials.wire)
+        try await NodeConnection.open(invocation) { node in
+            try await AgentStart(request: request).fetchImage(node)
+            let sandbox = try await node.call(request)
+            try AgentStart.report(sandbox, "is \(sandbox.status)", invocation)
+        }
     }
 
     private static let notInAdd: [Unsupported] = [

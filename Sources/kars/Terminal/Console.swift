@@ -7,6 +7,13 @@ enum Console {
 
     static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
 
+    /// Columns of the terminal that standard error is; 80 where it is none.
+    static var width: Int {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
     /// Writes all of a text to standard output, unbuffered.
     ///
     /// - Throws: when it could not be written; silently when the reader went away.
