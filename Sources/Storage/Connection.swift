@@ -53,6 +53,14 @@ public final class Connection {
         try run(sql, values, limit: .max, row: row)
     }
 
+    /// Runs one statement and maps its rows up to the first one for which the closure returns nil; what follows is not
+    /// read.
+    public func prefix<T>(
+        _ sql: String, _ values: SQLValue..., row: (Row) throws -> T?
+    ) throws -> [T] {
+        try run(sql, values, limit: .max, row: row)
+    }
+
     /// Runs one statement and maps its first row.
     public func first<T>(
         _ sql: String, _ values: SQLValue..., row: (Row) throws -> T
@@ -76,7 +84,7 @@ public final class Connection {
 
 extension Connection {
     private func run<T>(
-        _ sql: String, _ values: [SQLValue], limit: Int, row: (Row) throws -> T
+        _ sql: String, _ values: [SQLValue], limit: Int, row: (Row) throws -> T?
     ) throws -> [T] {
         let statement = try prepared(sql)
         defer {
@@ -91,7 +99,8 @@ extension Connection {
         while true {
             switch sqlite3_step(statement) {
             case SQLITE_ROW:
-                rows.append(try row(Row(statement: statement)))
+                guard let value = try row(Row(statement: statement)) else { return rows }
+                rows.append(value)
                 if rows.count == limit { return rows }
             case SQLITE_DONE: return rows
             default: throw failure(sql)

@@ -60,6 +60,17 @@ import Testing
     #expect(BLAKE2b.hash([]).count == 32)
 }
 
+@Test func sipHashMatchesPublishedValues() {
+    // The first vectors of its authors' reference implementation: key 00 01 … 0f, input empty and 00.
+    let function = SipHash(key: (0..<16).map { UInt8($0) })
+    func hash(_ bytes: [UInt8]) -> String {
+        let (first, second) = bytes.withUnsafeBytes { function.hash($0) }
+        return Hex.encode([first, second].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } })
+    }
+    #expect(hash([]) == "a3817f04ba25a8e66df67214c7550293")
+    #expect(hash([0]) == "da87c1d86b99af44347659119b22fc45")
+}
+
 @Test func aesGCMMatchesNISTAndRefusesEveryChange() throws {
     // Test cases 13 and 14 of the GCM specification: zero key, zero nonce.
     let key = SecretBytes(copying: [UInt8](repeating: 0, count: 32))

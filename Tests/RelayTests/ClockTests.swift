@@ -108,7 +108,7 @@ struct ClockTests {
     @Test func anInboxOfTheVersionBeforeGoesOnFromTheTimeOfDay() throws {
         let folder = TemporaryFolder()
         let path = folder.file("inbox.db")
-        let old = try Database(path: path, migrations: Array(SQLiteInbox.migrations.prefix(1)))
+        let old = try Database(path: path, migrations: Array(InboxSchema.migrations.prefix(1)))
         old.close()
         let before = Int64(Date().timeIntervalSince1970 * 1000)
         let inbox = try SQLiteInbox(path: path, recentIDs: 10, logger: .silent)

@@ -41,20 +41,23 @@ struct RecentIDsTests {
     let first = MeshAddress(bytes: Array(repeating: 1, count: 16))!
     let second = MeshAddress(bytes: Array(repeating: 2, count: 16))!
 
+    let keys = MessageKeys(secret: Array(repeating: 7, count: 16))
+
     @Test func anIDIsKnownPerSenderAndRecipient() {
         var ids = RecentIDs(capacity: 10)
         let known = [(first, second), (first, second), (second, first), (first, first)].map {
-            ids.insert(recipient: $0.0, sender: $0.1, id: "x")
+            ids.insert(keys.key(recipient: $0.0, sender: $0.1, id: "x"))
         }
         #expect(known == [false, true, false, false])
     }
 
     @Test func theNewestStayKnownAndTheOldestGo() {
         var ids = RecentIDs(capacity: 10)
-        for number in 0..<100 { _ = ids.insert(recipient: first, sender: second, id: "\(number)") }
-        let newest = (90..<100).map { ids.insert(recipient: first, sender: second, id: "\($0)") }
+        func key(_ number: Int) -> MessageKey { keys.key(recipient: first, sender: second, id: "\(number)") }
+        for number in 0..<100 { _ = ids.insert(key(number)) }
+        let newest = (90..<100).map { ids.insert(key($0)) }
         #expect(newest.allSatisfy { $0 })
-        let oldest = ids.insert(recipient: first, sender: second, id: "0")
+        let oldest = ids.insert(key(0))
         #expect(!oldest)
     }
 }

@@ -129,10 +129,10 @@ struct RelayDeliveryTests {
             alice.message("1", to: bob.did)
             _ = try await alice.next("receipt")
             // Takes a table away from under the relay.
-            let next = SQLiteInbox.migrations.count + 1
+            let next = InboxSchema.migrations.count + 1
             let other = try Database(
                 path: folder.file("relay/inbox.db"),
-                migrations: SQLiteInbox.migrations + [Migration(next, "ALTER TABLE seen RENAME TO elsewhere")])
+                migrations: InboxSchema.migrations + [Migration(next, "ALTER TABLE messages RENAME TO elsewhere")])
             other.close()
             alice.message("2", to: bob.did)
             let error = try await alice.next("error")

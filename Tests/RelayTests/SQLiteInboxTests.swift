@@ -6,6 +6,10 @@ import Testing
 @testable import Relay
 
 extension InboxStore {
+    func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void) {
+        let key = keys.key(recipient: message.recipient, sender: message.sender, id: message.id)
+        store(message, key: key, completion: completion)
+    }
     func store(_ message: InboxMessage) async -> StoreOutcome {
         await withCheckedContinuation { continuation in store(message) { continuation.resume(returning: $0) } }
     }
@@ -70,7 +74,8 @@ struct SQLiteInboxTests {
             second.contents.usage
                 == [InboxLane(recipient: bob, sender: alice): InboxUsage(messages: 4, bytes: 400)])
         #expect(second.contents.lastSequence == 5)
-        #expect(second.contents.recentIDs.map(\.id) == ["m5", "m4", "m3", "m2", "m1"])
+        let newestFirst = ["m5", "m4", "m3", "m2", "m1"].map { second.keys.key(recipient: bob, sender: alice, id: $0) }
+        #expect(second.contents.recentKeys == newestFirst)
         #expect(await second.readPending(for: bob)?.messages.map(\.id) == ["m1", "m3", "m4", "m5"])
     }
 

@@ -69,7 +69,6 @@ final class ConnectionTable: Sendable {
     private struct Shard {
         var mailboxes: [MeshAddress: Mailbox] = [:]
         var heirs: [MeshAddress: Heir] = [:]
-        var recent: RecentIDs
 
         /// The mailbox of an address, made when there is none.
         mutating func mailbox(of address: MeshAddress) -> Mailbox {
@@ -87,8 +86,10 @@ final class ConnectionTable: Sendable {
 
     /// A lock and what it guards; a class, because locks do not move.
     private final class LockedShard: Sendable {
-        let state: Mutex<Shard>
-        init(_ shard: Shard) { state = Mutex(shard) }
+        let state = Mutex(Shard())
+        /// Messages of any address whose keys fall here; its lock is the last one taken.
+        let recent: Mutex<RecentIDs>
+        init(recentIDs: Int) { recent = Mutex(RecentIDs(capacity: recentIDs)) }
     }
 
     private static let shardCount = 64
@@ -108,24 +109,23 @@ final class ConnectionTable: Sendable {
         lastSequence = Atomic(contents.lastSequence)
         inboxes = Atomic(0)
         let capacity = limits.recentIDs / Self.shardCount
-        shards = (0..<Self.shardCount).map { _ in
-            LockedShard(Shard(recent: RecentIDs(capacity: capacity)))
-        }
+        shards = (0..<Self.shardCount).map { _ in LockedShard(recentIDs: capacity) }
         for (lane, usage) in contents.usage {
             withShard(of: lane.recipient) {
                 reserve(usage, from: lane.sender, in: $0.mailbox(of: lane.recipient))
             }
         }
         // Oldest first, so that the newest are forgotten last.
-        for entry in contents.recentIDs.reversed() {
-            withShard(of: entry.recipient) {
-                _ = $0.recent.insert(recipient: entry.recipient, sender: entry.sender, id: entry.id)
-            }
-        }
+        for key in contents.recentKeys.reversed() { _ = wasSeen(key) }
     }
 
     private func withShard<Result>(of address: MeshAddress, _ body: (inout Shard) -> Result) -> Result {
         shards[address.shard(of: Self.shardCount)].state.withLock { body(&$0) }
+    }
+
+    /// Whether a message came before, as far as it is still known here; from now on it has.
+    private func wasSeen(_ key: MessageKey) -> Bool {
+        shards[Int(key.high % UInt64(Self.shardCount))].recent.withLock { $0.insert(key) }
     }
 }
 
@@ -179,19 +179,20 @@ extension ConnectionTable {
         let size = InboxUsage(messages: 1, bytes: submission.frame.count)
         let recipient = heir(of: submission.recipient)
         let sender = submission.sender
+        let key = store.keys.key(recipient: recipient, sender: sender, id: submission.id)
         return withShard(of: recipient) { shard in
             let mailbox = shard.mailbox(of: recipient)
             if let reason = obstacle(to: size, from: sender, in: mailbox) {
                 shard.tidy(mailbox, of: recipient)
                 return .refused(reason)
             }
-            let isKnown = shard.recent.insert(recipient: recipient, sender: sender, id: submission.id)
+            let isKnown = wasSeen(key)
             let message = InboxMessage(
                 sequence: lastSequence.add(1, ordering: .relaxed).newValue, recipient: recipient,
                 sender: sender, id: submission.id, expires: submission.expires,
                 frame: submission.frame)
             reserve(size, from: sender, in: mailbox)
-            store.store(message) { [self] outcome in
+            store.store(message, key: key) { [self] outcome in
                 if outcome != .stored { release(size, of: InboxLane(recipient: recipient, sender: sender)) }
                 completion(outcome)
             }
@@ -353,10 +354,8 @@ extension ConnectionTable {
                 continue
             }
             metrics.succeeded.add()
-            withShard(of: new) { shard in
-                reserve(size, from: entry.sender, in: shard.mailbox(of: new))
-                _ = shard.recent.insert(recipient: new, sender: entry.sender, id: entry.id)
-            }
+            withShard(of: new) { reserve(size, from: entry.sender, in: $0.mailbox(of: new)) }
+            _ = wasSeen(store.keys.key(recipient: new, sender: entry.sender, id: entry.id))
         }
         // What stayed is moved with the next message.
         if moved == nil { withShard(of: old) { $0.heirs[old] = nil } }

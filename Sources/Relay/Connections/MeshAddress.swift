@@ -51,11 +51,15 @@ struct MeshAddress: Hashable, Sendable {
     /// The 16 bytes.
     var bytes: [UInt8] {
         [UInt8](unsafeUninitializedCapacity: 16) { output, count in
-            let raw = UnsafeMutableRawBufferPointer(output)
-            raw.storeBytes(of: high.bigEndian, toByteOffset: 0, as: UInt64.self)
-            raw.storeBytes(of: low.bigEndian, toByteOffset: 8, as: UInt64.self)
+            store(into: UnsafeMutableRawBufferPointer(output), at: 0)
             count = 16
         }
+    }
+
+    /// Writes the 16 bytes into memory.
+    func store(into memory: UnsafeMutableRawBufferPointer, at offset: Int) {
+        memory.storeBytes(of: high.bigEndian, toByteOffset: offset, as: UInt64.self)
+        memory.storeBytes(of: low.bigEndian, toByteOffset: offset + 8, as: UInt64.self)
     }
 
     /// Spreads addresses over `count` shards.

@@ -3,11 +3,6 @@
 /// Such a message was forwarded before it was on disk and its recipient has it, so that after a crash before
 /// the commit nothing that was promised is missing.
 enum AckPairs {
-    private struct Key: Hashable {
-        let id: String
-        let recipient: MeshAddress
-    }
-
     /// The index of the ack for the index of the message it deletes.
     static func find(in operations: [InboxOperation]) -> [Int: Int] {
         // Whoever reads an inbox in between must see what is in it.
@@ -24,15 +19,18 @@ enum AckPairs {
             }
         }
         guard acks > 0 else { return [:] }
-        var ackOfKey: [Key: Int] = [:]
+        var ackOfTag: [Int64: (ack: Int, id: String, recipient: MeshAddress)] = [:]
         var ackOfStore: [Int: Int] = [:]
         for index in operations.indices.reversed() {
             switch operations[index] {
-            case .acknowledge(let id, let recipient, _):
-                ackOfKey[Key(id: id, recipient: recipient)] = index
-            case .store(let message, _) where !ackOfKey.isEmpty && !untouchable.contains(message.recipient):
-                let key = Key(id: message.id, recipient: message.recipient)
-                if let ack = ackOfKey.removeValue(forKey: key) { ackOfStore[index] = ack }
+            case .acknowledge(let id, let recipient, let tag, _):
+                ackOfTag[tag] = (index, id, recipient)
+            case .store(let message, _, let tag, _) where !ackOfTag.isEmpty && !untouchable.contains(message.recipient):
+                guard let found = ackOfTag[tag], found.id == message.id, found.recipient == message.recipient else {
+                    continue
+                }
+                ackOfTag[tag] = nil
+                ackOfStore[index] = found.ack
             case .store, .move, .read, .expire, .flush: break
             }
         }

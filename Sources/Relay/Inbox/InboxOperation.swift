@@ -1,14 +1,14 @@
 /// What waits for the thread of ``SQLiteInbox``, with whom to tell the result.
 enum InboxOperation: Sendable {
-    case store(InboxMessage, @Sendable (StoreOutcome) -> Void)
-    case acknowledge(String, MeshAddress, @Sendable (FreedMessage?) -> Void)
+    case store(InboxMessage, MessageKey, tag: Int64, @Sendable (StoreOutcome) -> Void)
+    case acknowledge(String, MeshAddress, tag: Int64, @Sendable (FreedMessage?) -> Void)
     case move(from: MeshAddress, to: MeshAddress, sequence: Int64, @Sendable (MovedMessages?) -> Void)
     case read(MeshAddress, after: Int64, now: Int64, limit: InboxUsage, @Sendable (PendingMessages?) -> Void)
     case expire(now: Int64, @Sendable (ExpiredMessages) -> Void)
     case flush(@Sendable () -> Void)
 
     /// Bytes of messages it holds.
-    var bytes: Int { if case .store(let message, _) = self { message.frame.count } else { 0 } }
+    var bytes: Int { if case .store(let message, _, _, _) = self { message.frame.count } else { 0 } }
 
     /// Whether somebody waits for its result to go on.
     var isUrgent: Bool {
@@ -21,8 +21,8 @@ enum InboxOperation: Sendable {
     /// Tells that it had no effect.
     func fail() {
         switch self {
-        case .store(_, let completion): completion(.failed)
-        case .acknowledge(_, _, let completion): completion(nil)
+        case .store(_, _, _, let completion): completion(.failed)
+        case .acknowledge(_, _, _, let completion): completion(nil)
         case .move(_, _, _, let completion): completion(nil)
         case .read(_, _, _, _, let completion): completion(nil)
         case .expire(_, let completion): completion(ExpiredMessages())

@@ -8,7 +8,7 @@ enum InboxSQL {
     static func contents(_ connection: Connection, recentIDs: Int) throws -> InboxContents {
         var contents = InboxContents()
         let usage = try connection.query(
-            "SELECT recipient, sender, count(*), sum(length(frame)) FROM pending GROUP BY recipient, sender"
+            "SELECT recipient, sender, count(*), sum(length(frame)) FROM messages GROUP BY recipient, sender"
         ) {
             (
                 MeshAddress(bytes: $0.blob(0)), MeshAddress(bytes: $0.blob(1)),
@@ -18,13 +18,8 @@ enum InboxSQL {
         for case (let recipient?, let sender?, let usage) in usage {
             contents.usage[InboxLane(recipient: recipient, sender: sender)] = usage
         }
-        let recent = try connection.query(
-            "SELECT recipient, sender, id FROM seen ORDER BY seq DESC LIMIT ?", SQLValue(recentIDs)
-        ) { (MeshAddress(bytes: $0.blob(0)), MeshAddress(bytes: $0.blob(1)), $0.text(2)) }
-        for case (let recipient?, let sender?, let id) in recent {
-            contents.recentIDs.append((recipient, sender, id))
-        }
-        contents.lastSequence = try connection.first("SELECT max(seq) FROM seen") { $0.int64(0) } ?? 0
+        contents.recentKeys = try IDMemory.stored(on: connection).suffix(recentIDs).reversed().map(\.key)
+        contents.lastSequence = try connection.first("SELECT max(seq) FROM messages") { $0.int64(0) } ?? 0
         return contents
     }
 
@@ -42,61 +37,54 @@ enum InboxSQL {
             .integer(reading.milliseconds), .integer(reading.wall), .text(reading.boot), .integer(reading.sinceBoot))
     }
 
-    /// Whether the message is new.
-    ///
-    /// - Parameter isAcknowledged: its ack follows in the same transaction, so only its id is kept.
-    static func store(
-        _ message: InboxMessage, isAcknowledged: Bool, on connection: Connection
-    ) throws -> Bool {
-        let recipient = SQLValue(message.recipient.bytes)
-        let sender = SQLValue(message.sender.bytes)
+    static func insert(_ message: InboxMessage, tag: Int64, on connection: Connection) throws {
         try connection.execute(
-            "INSERT OR IGNORE INTO seen (seq, recipient, sender, id, expires) VALUES (?, ?, ?, ?, ?)",
-            .integer(message.sequence), recipient, sender, .text(message.id), .integer(message.expires))
-        guard connection.changes == 1 else { return false }
-        if isAcknowledged { return true }
-        try connection.execute(
-            "INSERT INTO pending (recipient, seq, sender, id, expires, frame) VALUES (?, ?, ?, ?, ?, ?)",
-            recipient, .integer(message.sequence), sender, .text(message.id), .integer(message.expires),
-            .blob(message.frame))
-        return true
+            "INSERT INTO messages (seq, recipient, sender, id, expires, tag, frame) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            .integer(message.sequence), SQLValue(message.recipient.bytes), SQLValue(message.sender.bytes),
+            .text(message.id), .integer(message.expires), .integer(tag), .blob(message.frame))
     }
 
     static func acknowledge(
-        id: String, recipient: MeshAddress, on connection: Connection
+        id: String, recipient: MeshAddress, tag: Int64, on connection: Connection
     ) throws -> FreedMessage? {
-        try connection.query(
+        let found = try connection.first(
             """
-            DELETE FROM pending WHERE recipient = ?1 AND seq = (
-                SELECT p.seq FROM seen s JOIN pending p ON p.recipient = s.recipient AND p.seq = s.seq
-                WHERE s.recipient = ?1 AND s.id = ?2 ORDER BY p.seq LIMIT 1
-            ) RETURNING length(frame), sender
-            """, SQLValue(recipient.bytes), .text(id)
-        ) { FreedMessage(sender: MeshAddress(bytes: $0.blob(1)) ?? recipient, bytes: $0.int(0)) }.first
+            SELECT seq, sender, length(frame) FROM messages WHERE tag = ? AND recipient = ? AND id = ?
+            ORDER BY seq LIMIT 1
+            """, .integer(tag), SQLValue(recipient.bytes), .text(id)
+        ) { (sequence: $0.int64(0), sender: MeshAddress(bytes: $0.blob(1)) ?? recipient, bytes: $0.int(2)) }
+        guard let found else { return nil }
+        try connection.execute("DELETE FROM messages WHERE seq = ?", .integer(found.sequence))
+        return FreedMessage(sender: found.sender, bytes: found.bytes)
     }
 
     static func move(
-        from old: MeshAddress, to new: MeshAddress, sequence: Int64, on connection: Connection
+        from old: MeshAddress, to new: MeshAddress, sequence: Int64, keys: MessageKeys, memory: inout IDMemory,
+        on connection: Connection
     ) throws -> MovedMessages {
         let rows = try connection.query(
-            "SELECT seq, sender, id, length(frame) FROM pending WHERE recipient = ? ORDER BY seq",
+            "SELECT seq, sender, id, length(frame), expires FROM messages WHERE recipient = ? ORDER BY seq",
             SQLValue(old.bytes)
-        ) { (sequence: $0.int64(0), sender: MeshAddress(bytes: $0.blob(1)) ?? old, id: $0.text(2), bytes: $0.int(3)) }
+        ) {
+            (
+                sequence: $0.int64(0), sender: MeshAddress(bytes: $0.blob(1)) ?? old, id: $0.text(2), bytes: $0.int(3),
+                expires: $0.int64(4)
+            )
+        }
         var moved = MovedMessages()
         for (offset, row) in rows.enumerated() {
-            let place = SQLValue.integer(sequence + Int64(offset))
-            try connection.execute(
-                "UPDATE OR IGNORE seen SET recipient = ?, seq = ? WHERE seq = ?",
-                SQLValue(new.bytes), place, .integer(row.sequence))
-            let isKept = connection.changes == 1
+            let key = keys.key(recipient: new, sender: row.sender, id: row.id)
+            let isKept = try !memory.contains(key, on: connection)
             if isKept {
                 try connection.execute(
-                    "UPDATE pending SET recipient = ?, seq = ? WHERE recipient = ? AND seq = ?",
-                    SQLValue(new.bytes), place, SQLValue(old.bytes), .integer(row.sequence))
+                    "UPDATE messages SET recipient = ?, tag = ?, seq = ? WHERE seq = ?",
+                    SQLValue(new.bytes), .integer(keys.tag(recipient: new, id: row.id)),
+                    .integer(sequence + Int64(offset)), .integer(row.sequence))
+                // Or a way back would take it for a repetition.
+                memory.forget(keys.key(recipient: old, sender: row.sender, id: row.id))
+                memory.remember(key, expires: row.expires)
             } else {
-                try connection.execute(
-                    "DELETE FROM pending WHERE recipient = ? AND seq = ?",
-                    SQLValue(old.bytes), .integer(row.sequence))
+                try connection.execute("DELETE FROM messages WHERE seq = ?", .integer(row.sequence))
             }
             moved.entries.append(
                 MovedMessages.Entry(sender: row.sender, id: row.id, bytes: row.bytes, isKept: isKept))
@@ -108,50 +96,48 @@ enum InboxSQL {
         for recipient: MeshAddress, after sequence: Int64, now: Int64, limit: InboxUsage,
         on connection: Connection
     ) throws -> PendingMessages {
-        // One more than fits tells whether something follows; lengths are read without the frames.
-        let sizes = try connection.query(
-            """
-            SELECT seq, length(frame) FROM pending WHERE recipient = ? AND seq > ? AND expires > ?
-            ORDER BY seq LIMIT ?
-            """, SQLValue(recipient.bytes), .integer(sequence), .integer(now), SQLValue(limit.messages + 1)
-        ) { (sequence: $0.int64(0), bytes: $0.int(1)) }
-        var count = 0
+        var page = PendingMessages()
         var bytes = 0
-        while count < sizes.count, count < limit.messages, count == 0 || bytes + sizes[count].bytes <= limit.bytes {
-            bytes += sizes[count].bytes
-            count += 1
-        }
-        guard count > 0 else { return PendingMessages(isComplete: sizes.isEmpty) }
-        let messages = try connection.query(
+        // One more than fits tells whether something follows.
+        page.messages = try connection.prefix(
             """
-            SELECT seq, sender, id, expires, frame FROM pending
-            WHERE recipient = ? AND seq > ? AND seq <= ? AND expires > ? ORDER BY seq
-            """, SQLValue(recipient.bytes), .integer(sequence), .integer(sizes[count - 1].sequence), .integer(now)
+            SELECT seq, sender, id, expires, frame, length(frame) FROM messages
+            WHERE recipient = ? AND seq > ? AND expires > ? ORDER BY seq LIMIT ?
+            """, SQLValue(recipient.bytes), .integer(sequence), .integer(now), SQLValue(limit.messages + 1)
         ) { row in
-            InboxMessage(
+            let isFirst = bytes == 0
+            bytes += row.int(5)
+            guard isFirst || bytes <= limit.bytes else {
+                page.isComplete = false
+                return nil
+            }
+            return InboxMessage(
                 sequence: row.int64(0), recipient: recipient, sender: MeshAddress(bytes: row.blob(1)) ?? recipient,
                 id: row.text(2), expires: row.int64(3), frame: row.blob(4))
         }
-        return PendingMessages(messages: messages, isComplete: count == sizes.count)
+        if page.messages.count > limit.messages {
+            page.messages.removeLast(page.messages.count - max(limit.messages, 1))
+            page.isComplete = false
+        }
+        return page
     }
 
-    /// Ids expire in the order of their sequence: all have the same time to live.
+    /// Messages expire in the order of their sequence: all have the same time to live.
     static func expire(now: Int64, on connection: Connection) throws -> ExpiredMessages {
-        let oldest = try connection.query(
-            "SELECT seq, recipient, expires FROM seen ORDER BY seq LIMIT ?", SQLValue(expiryBatch)
-        ) { (sequence: $0.int64(0), recipient: $0.blob(1), expires: $0.int64(2)) }
-        let expired = oldest.prefix { $0.expires <= now }
+        let expired = try connection.prefix(
+            "SELECT seq, recipient, sender, length(frame), expires FROM messages ORDER BY seq LIMIT ?",
+            SQLValue(expiryBatch)
+        ) { row -> (sequence: Int64, recipient: MeshAddress?, sender: MeshAddress?, bytes: Int)? in
+            guard row.int64(4) <= now else { return nil }
+            return (row.int64(0), MeshAddress(bytes: row.blob(1)), MeshAddress(bytes: row.blob(2)), row.int(3))
+        }
         var result = ExpiredMessages(hasMore: expired.count == expiryBatch)
+        guard let last = expired.last else { return result }
+        try connection.execute("DELETE FROM messages WHERE seq <= ?", .integer(last.sequence))
         for row in expired {
-            let freed = try connection.query(
-                "DELETE FROM pending WHERE recipient = ? AND seq = ? RETURNING length(frame), sender",
-                .blob(row.recipient), .integer(row.sequence)
-            ) { (bytes: $0.int(0), sender: MeshAddress(bytes: $0.blob(1))) }
-            try connection.execute("DELETE FROM seen WHERE seq = ?", .integer(row.sequence))
-            if let freed = freed.first, let recipient = MeshAddress(bytes: row.recipient) {
-                let lane = InboxLane(recipient: recipient, sender: freed.sender ?? recipient)
-                result.freed[lane, default: InboxUsage()] += InboxUsage(messages: 1, bytes: freed.bytes)
-            }
+            guard let recipient = row.recipient else { continue }
+            let lane = InboxLane(recipient: recipient, sender: row.sender ?? recipient)
+            result.freed[lane, default: InboxUsage()] += InboxUsage(messages: 1, bytes: row.bytes)
         }
         return result
     }

@@ -9,8 +9,13 @@ protocol InboxStore: Sendable {
     /// (``SteadyClock``).
     var milliseconds: Int64 { get }
 
+    /// Makes the keys that ids are remembered under.
+    var keys: MessageKeys { get }
+
     /// Stores a message unless its id was seen within its time to live, also if it was acked since.
-    func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void)
+    ///
+    /// - Parameter key: of its recipient, sender and id, by ``keys``.
+    func store(_ message: InboxMessage, key: MessageKey, completion: @escaping @Sendable (StoreOutcome) -> Void)
 
     /// Deletes the oldest message with that id from this recipient's inbox, if there is one.
     func acknowledge(
@@ -80,7 +85,7 @@ struct MovedMessages: Sendable, Equatable {
 /// What a store held when it was opened.
 struct InboxContents: Sendable {
     var usage: [InboxLane: InboxUsage] = [:]
-    /// The newest ids, newest first.
-    var recentIDs: [(recipient: MeshAddress, sender: MeshAddress, id: String)] = []
+    /// Keys of the newest messages, newest first.
+    var recentKeys: [MessageKey] = []
     var lastSequence: Int64 = 0
 }

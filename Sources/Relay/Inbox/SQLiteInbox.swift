@@ -5,32 +5,9 @@ import Synchronization
 
 /// Inboxes in one SQLite file.
 ///
-/// `seen` remembers ids for the time to live, `pending` holds the frames without an ack. Operations collect
+/// `messages` holds the frames without an ack; ``IDMemory`` remembers ids for the time to live. Operations collect
 /// while a commit runs and form one change, so neither fsync nor savepoint is paid per message.
 final class SQLiteInbox: InboxStore {
-    static let migrations = [
-        Migration(
-            1,
-            """
-            CREATE TABLE seen (
-                seq INTEGER PRIMARY KEY, recipient BLOB NOT NULL, sender BLOB NOT NULL, id TEXT NOT NULL,
-                expires INTEGER NOT NULL, UNIQUE (recipient, id, sender)
-            );
-            CREATE TABLE pending (
-                recipient BLOB NOT NULL, seq INTEGER NOT NULL, sender BLOB NOT NULL, id TEXT NOT NULL,
-                expires INTEGER NOT NULL, frame BLOB NOT NULL, PRIMARY KEY (recipient, seq)
-            ) WITHOUT ROWID;
-            """),
-        Migration(
-            2,
-            """
-            CREATE TABLE clock (
-                place INTEGER PRIMARY KEY CHECK (place = 1), milliseconds INTEGER NOT NULL, wall INTEGER NOT NULL,
-                boot TEXT NOT NULL, since_boot INTEGER NOT NULL
-            );
-            """),
-    ]
-
     /// Operations in one change: enough to share an fsync, few enough that a receipt need not wait for long.
     private static let maximumBatch = 2048
     /// Operations in one change above which the next one waits for more.
@@ -65,12 +42,17 @@ final class SQLiteInbox: InboxStore {
     private let metrics: RelayMetrics?
     /// What was there at the opening.
     let contents: InboxContents
+    let keys: MessageKeys
+    /// Used by the writer's thread alone; the lock is for the compiler.
+    private let memory: Mutex<IDMemory>
     /// Goes on from the reading in the file, which every expiry renews.
     private let clock: SteadyClock
 
     /// Opens or creates the file. Blocks.
     ///
     /// - Parameters:
+    ///   - recentIDs: messages that ``InboxContents/recentKeys`` names, of which three quarters at most are remembered in
+    ///     memory before they make room.
     ///   - commitDelay: how long a commit under load waits for more to join it.
     ///   - clocks: of the machine.
     init(
@@ -79,13 +61,16 @@ final class SQLiteInbox: InboxStore {
     ) throws {
         self.commitDelay = commitDelay
         self.metrics = metrics
-        database = try Database(path: path, migrations: Self.migrations, onDamage: onDamage)
+        database = try Database(path: path, migrations: InboxSchema.migrations, onDamage: onDamage)
         try database.writeBlocking { connection in
             // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
             _ = try connection.first("PRAGMA cache_size = -\(Self.cacheKiB)") { _ in () }
             _ = try connection.first("PRAGMA wal_autocheckpoint = \(Self.checkpointPages)") { _ in () }
         }
         self.logger = logger
+        keys = MessageKeys(secret: try database.writeBlocking { try InboxSchema.secret($0) })
+        memory = Mutex(IDMemory(capacity: recentIDs * 3 / 4))
+        try InboxSchema.upgrade(database, keys: keys)
         contents = try database.readBlocking { try InboxSQL.contents($0, recentIDs: recentIDs) }
         clock = SteadyClock(after: try database.readBlocking { try InboxSQL.clock($0) }, sources: clocks)
     }
@@ -94,14 +79,14 @@ final class SQLiteInbox: InboxStore {
 
     var queuedBytes: Int { waiting.load(ordering: .relaxed) }
 
-    func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void) {
-        enqueue(.store(message, completion))
+    func store(_ message: InboxMessage, key: MessageKey, completion: @escaping @Sendable (StoreOutcome) -> Void) {
+        enqueue(.store(message, key, tag: keys.tag(recipient: message.recipient, id: message.id), completion))
     }
 
     func acknowledge(
         id: String, recipient: MeshAddress, completion: @escaping @Sendable (FreedMessage?) -> Void
     ) {
-        enqueue(.acknowledge(id, recipient, completion))
+        enqueue(.acknowledge(id, recipient, tag: keys.tag(recipient: recipient, id: id), completion))
     }
 
     func move(
@@ -193,6 +178,7 @@ extension SQLiteInbox {
                 }
                 for report in reports { report() }
             case .failure(let error):
+                memory.withLock { $0.invalidate() }
                 metrics?.failedCommits.add()
                 logger.error(
                     "inbox not written", ["operations": operations.count, "reason": "\(error)"])
@@ -205,34 +191,62 @@ extension SQLiteInbox {
     private func run(
         _ operations: [InboxOperation], on connection: Connection
     ) throws -> [@Sendable () -> Void] {
+        try memory.withLock { memory in
+            do {
+                try memory.prepare(on: connection)
+                let reports = try run(operations, &memory, on: connection)
+                try memory.write(on: connection)
+                return reports
+            } catch {
+                // Another change may follow in the same transaction.
+                memory.invalidate()
+                throw error
+            }
+        }
+    }
+
+    private func run(
+        _ operations: [InboxOperation], _ memory: inout IDMemory, on connection: Connection
+    ) throws -> [@Sendable () -> Void] {
         let ackOfStore = AckPairs.find(in: operations)
         var freedByAck: [Int: FreedMessage] = [:]
-        return try operations.indices.map { index in
+        var reports: [@Sendable () -> Void] = []
+        reports.reserveCapacity(operations.count)
+        for index in operations.indices {
             switch operations[index] {
-            case .store(let message, let completion):
-                let ack = ackOfStore[index]
-                let isNew = try InboxSQL.store(message, isAcknowledged: ack != nil, on: connection)
-                if isNew, let ack {
-                    freedByAck[ack] = FreedMessage(sender: message.sender, bytes: message.frame.count)
+            case .store(let message, let key, let tag, let completion):
+                if try memory.contains(key, on: connection) {
+                    reports.append { completion(.duplicate) }
+                    continue
                 }
-                return { completion(isNew ? .stored : .duplicate) }
-            case .acknowledge(let id, let recipient, let completion):
+                memory.remember(key, expires: message.expires)
+                if let ack = ackOfStore[index] {
+                    // Its frame need not be written at all.
+                    freedByAck[ack] = FreedMessage(sender: message.sender, bytes: message.frame.count)
+                } else {
+                    try InboxSQL.insert(message, tag: tag, on: connection)
+                }
+                reports.append { completion(.stored) }
+            case .acknowledge(let id, let recipient, let tag, let completion):
                 let freed = try freedByAck[index]
-                    ?? InboxSQL.acknowledge(id: id, recipient: recipient, on: connection)
-                return { completion(freed) }
+                    ?? InboxSQL.acknowledge(id: id, recipient: recipient, tag: tag, on: connection)
+                reports.append { completion(freed) }
             case .move(let old, let new, let sequence, let completion):
-                let moved = try InboxSQL.move(from: old, to: new, sequence: sequence, on: connection)
-                return { completion(moved) }
+                let moved = try InboxSQL.move(
+                    from: old, to: new, sequence: sequence, keys: keys, memory: &memory, on: connection)
+                reports.append { completion(moved) }
             case .read(let recipient, let sequence, let now, let limit, let completion):
                 let page = try InboxSQL.pending(
                     for: recipient, after: sequence, now: now, limit: limit, on: connection)
-                return { completion(page) }
+                reports.append { completion(page) }
             case .expire(let now, let completion):
                 let expired = try InboxSQL.expire(now: now, on: connection)
+                try memory.expire(now: now, on: connection)
                 try InboxSQL.note(clock.reading, on: connection)
-                return { completion(expired) }
-            case .flush(let completion): return completion
+                reports.append { completion(expired) }
+            case .flush(let completion): reports.append(completion)
             }
         }
+        return reports
     }
 }
