@@ -79,13 +79,14 @@ public final class RelayService: Sendable {
         do {
             try AtomicFile.makeFolder(configuration.dataFolder)
             let lock = try FileLock(path: configuration.dataFolder + "/relay.lock")
+            let receipts = Receipts()
             let inbox = try SQLiteInbox(
                 path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
                 commitDelay: configuration.limits.commitDelay, clocks: clocks, metrics: metrics, logger: logger,
-                onDamage: { [logger, health] in health.report($0, logger) })
+                didReport: { receipts.send() }, onDamage: { [logger, health] in health.report($0, logger) })
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }
-            let context = makeContext(store: inbox, loop: loops[0])
+            let context = makeContext(store: inbox, receipts: receipts, loop: loops[0])
             let server = try await makeServer(context, loops: loops)
             phase.withLock {
                 $0 = .running(Parts(lock: lock, loops: loops, store: inbox, context: context, server: server))
@@ -147,7 +148,7 @@ public final class RelayService: Sendable {
 }
 
 extension RelayService {
-    private func makeContext(store: SQLiteInbox, loop: EventLoop) -> RelayContext {
+    private func makeContext(store: SQLiteInbox, receipts: Receipts, loop: EventLoop) -> RelayContext {
         let limits = configuration.limits
         let registry = configuration.registry.map { url in
             RegistryClient(
@@ -158,7 +159,7 @@ extension RelayService {
         }
         let table = ConnectionTable(store: store, contents: store.contents, limits: limits, metrics: metrics)
         return RelayContext(
-            limits: limits, table: table, store: store,
+            limits: limits, table: table, store: store, receipts: receipts,
             admission: Admission(
                 sharedToken: configuration.sharedToken,
                 registrations: configuration.requireRegistration

@@ -38,7 +38,7 @@ public final class Connection {
     /// Runs one statement and ignores its rows.
     public func execute(_ sql: String, _ values: SQLValue...) throws(StorageError) {
         do {
-            _ = try run(sql, values, limit: .max) { _ in () }
+            try each(sql, values) { _ in true }
         } catch let error as StorageError {
             throw error
         } catch {
@@ -46,26 +46,67 @@ public final class Connection {
         }
     }
 
+    // The generic ones are inlined: called through the module's border they would not be specialised.
+
     /// Runs one statement and maps every row.
+    @inlinable
     public func query<T>(
         _ sql: String, _ values: SQLValue..., row: (Row) throws -> T
     ) throws -> [T] {
-        try run(sql, values, limit: .max, row: row)
+        var rows: [T] = []
+        try each(sql, values) {
+            rows.append(try row($0))
+            return true
+        }
+        return rows
     }
 
     /// Runs one statement and maps its rows up to the first one for which the closure returns nil; what follows is not
     /// read.
+    @inlinable
     public func prefix<T>(
         _ sql: String, _ values: SQLValue..., row: (Row) throws -> T?
     ) throws -> [T] {
-        try run(sql, values, limit: .max, row: row)
+        var rows: [T] = []
+        try each(sql, values) {
+            guard let value = try row($0) else { return false }
+            rows.append(value)
+            return true
+        }
+        return rows
     }
 
     /// Runs one statement and maps its first row.
+    @inlinable
     public func first<T>(
         _ sql: String, _ values: SQLValue..., row: (Row) throws -> T
     ) throws -> T? {
-        try run(sql, values, limit: 1, row: row).first
+        var first: T?
+        try each(sql, values) {
+            first = try row($0)
+            return false
+        }
+        return first
+    }
+
+    /// Runs one statement and hands over its rows until the closure returns false.
+    public func each(_ sql: String, _ values: [SQLValue], row: (Row) throws -> Bool) throws {
+        let statement = try prepared(sql)
+        defer {
+            sqlite3_reset(statement)
+            sqlite3_clear_bindings(statement)
+        }
+        precondition(
+            Int(sqlite3_bind_parameter_count(statement)) == values.count,
+            "\(values.count) values for the parameters of: \(sql)")
+        for (index, value) in values.enumerated() { bind(value, to: statement, at: Int32(index + 1)) }
+        while true {
+            switch sqlite3_step(statement) {
+            case SQLITE_ROW: if try !row(Row(statement: statement)) { return }
+            case SQLITE_DONE: return
+            default: throw failure(sql)
+            }
+        }
     }
 
     /// Has SQLite ask, every so many steps of a statement, whether it is to stop; 0 ends that.
@@ -83,31 +124,6 @@ public final class Connection {
 }
 
 extension Connection {
-    private func run<T>(
-        _ sql: String, _ values: [SQLValue], limit: Int, row: (Row) throws -> T?
-    ) throws -> [T] {
-        let statement = try prepared(sql)
-        defer {
-            sqlite3_reset(statement)
-            sqlite3_clear_bindings(statement)
-        }
-        precondition(
-            Int(sqlite3_bind_parameter_count(statement)) == values.count,
-            "\(values.count) values for the parameters of: \(sql)")
-        for (index, value) in values.enumerated() { bind(value, to: statement, at: Int32(index + 1)) }
-        var rows: [T] = []
-        while true {
-            switch sqlite3_step(statement) {
-            case SQLITE_ROW:
-                guard let value = try row(Row(statement: statement)) else { return rows }
-                rows.append(value)
-                if rows.count == limit { return rows }
-            case SQLITE_DONE: return rows
-            default: throw failure(sql)
-            }
-        }
-    }
-
     private func prepared(_ sql: String) throws(StorageError) -> OpaquePointer {
         if let statement = statements[sql] { return statement }
         var statement: OpaquePointer?

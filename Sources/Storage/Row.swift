@@ -2,7 +2,7 @@ import CSQLite
 
 /// One row of a result, valid only inside the closure it is handed to.
 public struct Row {
-    let statement: OpaquePointer
+    @usableFromInline let statement: OpaquePointer
 
     public func isNull(_ column: Int32) -> Bool {
         sqlite3_column_type(statement, column) == SQLITE_NULL
@@ -27,6 +27,7 @@ public struct Row {
     }
 
     /// Lends the column's bytes without a copy, for as long as the closure runs; an SQL NULL reads as no bytes.
+    @inlinable
     public func withBlob<T>(_ column: Int32, _ body: (UnsafeRawBufferPointer) throws -> T) rethrows -> T {
         let start = sqlite3_column_blob(statement, column)
         let count = start == nil ? 0 : Int(sqlite3_column_bytes(statement, column))

@@ -109,6 +109,6 @@ extension RelayConnection {
             sender?.send(RelayFrame.error("message \(id) not stored: the relay cannot write"))
             return
         }
-        receiver?.send(RelayFrame.receipt(id: id))
+        if let receiver { context.receipts.add(id: id, to: receiver) }
     }
 }

@@ -6,6 +6,8 @@ final class RelayContext: Sendable {
     let limits: RelayLimits
     let table: ConnectionTable
     let store: any InboxStore
+    /// Of the store's commits.
+    let receipts: Receipts
     let admission: Admission
     let peers: PeerCounts
     let strangers: StrangerBudget
@@ -18,12 +20,13 @@ final class RelayContext: Sendable {
     let now: @Sendable () -> Date
 
     init(
-        limits: RelayLimits, table: ConnectionTable, store: any InboxStore, admission: Admission, memory: MemoryCeiling, successions: SuccessionWatch?,
-        metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
+        limits: RelayLimits, table: ConnectionTable, store: any InboxStore, receipts: Receipts, admission: Admission,
+        memory: MemoryCeiling, successions: SuccessionWatch?, metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
     ) {
         self.limits = limits
         self.table = table
         self.store = store
+        self.receipts = receipts
         self.admission = admission
         peers = PeerCounts(limit: limits.connectionsPerPeer)
         strangers = StrangerBudget(

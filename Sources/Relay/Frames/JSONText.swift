@@ -38,10 +38,19 @@ enum JSONText {
         raw[position..<position + 4].reduce(0) { $0 << 4 | UInt32(JSONCursor.hexDigit($1) ?? 0) }
     }
 
+    /// Whether a text needs no escapes.
+    static func isPlain(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { bytes in
+            var isPlain = true
+            for byte in bytes where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { isPlain = false }
+            return isPlain
+        }
+    }
+
     /// The text as a JSON string, quotes included.
     static func quoted(_ text: String) -> String {
-        let isPlain = text.utf8.allSatisfy { $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
-        if isPlain { return "\"" + text + "\"" }
+        if isPlain(text) { return "\"" + text + "\"" }
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {

@@ -11,14 +11,23 @@ enum RelayFrame {
         return Array("{\"extensions\":[\(names)],\"type\":\"connected\",\"v\":1}".utf8)
     }
 
+    private static let receiptHead = Array("{\"id\":".utf8)
+    private static let receiptTail = Array(",\"status\":\"stored\",\"type\":\"receipt\",\"v\":1}".utf8)
+
     /// Says that the message is on disk (extension `receipts`, design decision 8).
     static func receipt(id: String) -> [UInt8] {
         // One for every message: put together without a text in between.
         var frame: [UInt8] = []
         frame.reserveCapacity(64 + id.utf8.count)
-        frame.append(contentsOf: "{\"id\":".utf8)
-        frame.append(contentsOf: JSONText.quoted(id).utf8)
-        frame.append(contentsOf: ",\"status\":\"stored\",\"type\":\"receipt\",\"v\":1}".utf8)
+        frame.append(contentsOf: receiptHead)
+        if JSONText.isPlain(id) {
+            frame.append(UInt8(ascii: "\""))
+            frame.append(contentsOf: id.utf8)
+            frame.append(UInt8(ascii: "\""))
+        } else {
+            frame.append(contentsOf: JSONText.quoted(id).utf8)
+        }
+        frame.append(contentsOf: receiptTail)
         return frame
     }
 }

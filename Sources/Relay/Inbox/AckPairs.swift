@@ -3,11 +3,12 @@
 /// Such a message was forwarded before it was on disk and its recipient has it, so that after a crash before
 /// the commit nothing that was promised is missing.
 enum AckPairs {
-    /// The index of the ack for the index of the message it deletes.
-    static func find(in operations: [InboxOperation]) -> [Int: Int] {
+    /// For each operation the index of the ack that deletes its message, or -1; nothing at all when there is no pair.
+    static func find(in operations: [InboxOperation]) -> [Int] {
         // Whoever reads an inbox in between must see what is in it.
         var untouchable: Set<MeshAddress> = []
         var acks = 0
+        var stores = 0
         for operation in operations {
             switch operation {
             case .acknowledge: acks += 1
@@ -15,22 +16,21 @@ enum AckPairs {
             case .move(let old, let new, _, _):
                 untouchable.insert(old)
                 untouchable.insert(new)
-            case .store, .expire, .flush: break
+            case .store: stores += 1
+            case .expire, .flush: break
             }
         }
-        guard acks > 0 else { return [:] }
-        var ackOfTag: [Int64: (ack: Int, id: String, recipient: MeshAddress)] = [:]
-        var ackOfStore: [Int: Int] = [:]
+        guard acks > 0, stores > 0 else { return [] }
+        var ackOfTag = Dictionary<Int64, Int>(minimumCapacity: acks)
+        var ackOfStore = [Int](repeating: -1, count: operations.count)
         for index in operations.indices.reversed() {
             switch operations[index] {
-            case .acknowledge(let id, let recipient, let tag, _):
-                ackOfTag[tag] = (index, id, recipient)
-            case .store(let message, _, let tag, _) where !ackOfTag.isEmpty && !untouchable.contains(message.recipient):
-                guard let found = ackOfTag[tag], found.id == message.id, found.recipient == message.recipient else {
-                    continue
-                }
+            case .acknowledge(_, _, let tag, _): ackOfTag[tag] = index
+            case .store(let message, _, let tag, _) where !untouchable.contains(message.recipient):
+                guard let ack = ackOfTag[tag], case .acknowledge(message.id, message.recipient, _, _) = operations[ack]
+                else { continue }
                 ackOfTag[tag] = nil
-                ackOfStore[index] = found.ack
+                ackOfStore[index] = ack
             case .store, .move, .read, .expire, .flush: break
             }
         }

@@ -30,3 +30,19 @@ enum InboxOperation: Sendable {
         }
     }
 }
+
+/// What an operation came to, to be told once it is on disk. Not a closure, of which there would be one for every message.
+enum InboxReport: Sendable {
+    case stored(@Sendable (StoreOutcome) -> Void, StoreOutcome)
+    case acknowledged(@Sendable (FreedMessage?) -> Void, FreedMessage?)
+    case flushed(@Sendable () -> Void)
+    case other(@Sendable () -> Void)
+
+    func tell() {
+        switch self {
+        case .stored(let completion, let outcome): completion(outcome)
+        case .acknowledged(let completion, let freed): completion(freed)
+        case .flushed(let completion), .other(let completion): completion()
+        }
+    }
+}

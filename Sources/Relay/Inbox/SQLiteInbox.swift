@@ -12,6 +12,8 @@ final class SQLiteInbox: InboxStore {
     private static let maximumBatch = 2048
     /// Operations in one change above which the next one waits for more.
     private static let busyBatch = 16
+    /// Microseconds after which a change that waits for more looks whether it still may.
+    private static let gatherStep: useconds_t = 1_000
 
     private static let cacheKiB = 32 << 10
     /// Pages of 4 KiB in the journal after which they are copied into the file.
@@ -40,6 +42,7 @@ final class SQLiteInbox: InboxStore {
     private let logger: Logger
     private let commitDelay: Duration
     private let metrics: RelayMetrics?
+    private let didReport: @Sendable () -> Void
     /// What was there at the opening.
     let contents: InboxContents
     let keys: MessageKeys
@@ -55,12 +58,15 @@ final class SQLiteInbox: InboxStore {
     ///     memory before they make room.
     ///   - commitDelay: how long a commit under load waits for more to join it.
     ///   - clocks: of the machine.
+    ///   - didReport: called when completions of a change were called: behind the last one, and before that of a flush.
     init(
         path: String, recentIDs: Int, commitDelay: Duration = .zero, clocks: SteadyClock.Sources = .system,
-        metrics: RelayMetrics? = nil, logger: Logger, onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
+        metrics: RelayMetrics? = nil, logger: Logger, didReport: @escaping @Sendable () -> Void = {},
+        onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
     ) throws {
         self.commitDelay = commitDelay
         self.metrics = metrics
+        self.didReport = didReport
         database = try Database(path: path, migrations: InboxSchema.migrations, onDamage: onDamage)
         try database.writeBlocking { connection in
             // The pages of busy inboxes stay in memory, and are copied into the file once for many commits.
@@ -136,10 +142,15 @@ extension SQLiteInbox {
 
     /// Lets more gather under load: a page of the file is then written once for more messages.
     private func gather() {
-        let isBusy = queue.withLock {
-            $0.urgent == 0 && $0.lastBatch >= Self.busyBatch && $0.operations.count < Self.maximumBatch && !$0.isClosed
+        let end = ContinuousClock.now + commitDelay
+        while .now < end {
+            let mayWait = queue.withLock {
+                $0.urgent == 0 && $0.lastBatch >= Self.busyBatch && $0.operations.count < Self.maximumBatch
+                    && !$0.isClosed
+            }
+            guard mayWait else { return }
+            usleep(Self.gatherStep)
         }
-        if isBusy { usleep(useconds_t(commitDelay / .microseconds(1))) }
     }
 
     /// Takes the next operations from the queue, so many that a change stays short under load.
@@ -176,7 +187,10 @@ extension SQLiteInbox {
                 if let metrics, let began = batch.began.withLock({ $0 }) {
                     metrics.commitSeconds.observe((ContinuousClock.now - began) / .seconds(1))
                 }
-                for report in reports { report() }
+                for report in reports {
+                    if case .flushed = report { didReport() }
+                    report.tell()
+                }
             case .failure(let error):
                 memory.withLock { $0.invalidate() }
                 metrics?.failedCommits.add()
@@ -184,13 +198,14 @@ extension SQLiteInbox {
                     "inbox not written", ["operations": operations.count, "reason": "\(error)"])
                 for operation in operations { operation.fail() }
             }
+            didReport()
         }
     }
 
     /// Does all operations and returns what to report once they are on disk.
     private func run(
         _ operations: [InboxOperation], on connection: Connection
-    ) throws -> [@Sendable () -> Void] {
+    ) throws -> [InboxReport] {
         try memory.withLock { memory in
             do {
                 try memory.prepare(on: connection)
@@ -207,44 +222,44 @@ extension SQLiteInbox {
 
     private func run(
         _ operations: [InboxOperation], _ memory: inout IDMemory, on connection: Connection
-    ) throws -> [@Sendable () -> Void] {
+    ) throws -> [InboxReport] {
         let ackOfStore = AckPairs.find(in: operations)
-        var freedByAck: [Int: FreedMessage] = [:]
-        var reports: [@Sendable () -> Void] = []
+        var freedByAck = [FreedMessage?](repeating: nil, count: ackOfStore.count)
+        var reports: [InboxReport] = []
         reports.reserveCapacity(operations.count)
         for index in operations.indices {
             switch operations[index] {
             case .store(let message, let key, let tag, let completion):
                 if try memory.contains(key, on: connection) {
-                    reports.append { completion(.duplicate) }
+                    reports.append(.stored(completion, .duplicate))
                     continue
                 }
                 memory.remember(key, expires: message.expires)
-                if let ack = ackOfStore[index] {
+                if let ack = ackOfStore.isEmpty ? nil : ackOfStore[index], ack >= 0 {
                     // Its frame need not be written at all.
                     freedByAck[ack] = FreedMessage(sender: message.sender, bytes: message.frame.count)
                 } else {
                     try InboxSQL.insert(message, tag: tag, on: connection)
                 }
-                reports.append { completion(.stored) }
+                reports.append(.stored(completion, .stored))
             case .acknowledge(let id, let recipient, let tag, let completion):
-                let freed = try freedByAck[index]
+                let freed = try (freedByAck.isEmpty ? nil : freedByAck[index])
                     ?? InboxSQL.acknowledge(id: id, recipient: recipient, tag: tag, on: connection)
-                reports.append { completion(freed) }
+                reports.append(.acknowledged(completion, freed))
             case .move(let old, let new, let sequence, let completion):
                 let moved = try InboxSQL.move(
                     from: old, to: new, sequence: sequence, keys: keys, memory: &memory, on: connection)
-                reports.append { completion(moved) }
+                reports.append(.other { completion(moved) })
             case .read(let recipient, let sequence, let now, let limit, let completion):
                 let page = try InboxSQL.pending(
                     for: recipient, after: sequence, now: now, limit: limit, on: connection)
-                reports.append { completion(page) }
+                reports.append(.other { completion(page) })
             case .expire(let now, let completion):
                 let expired = try InboxSQL.expire(now: now, on: connection)
                 try memory.expire(now: now, on: connection)
                 try InboxSQL.note(clock.reading, on: connection)
-                reports.append { completion(expired) }
-            case .flush(let completion): reports.append(completion)
+                reports.append(.other { completion(expired) })
+            case .flush(let completion): reports.append(.flushed(completion))
             }
         }
         return reports

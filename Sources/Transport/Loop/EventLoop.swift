@@ -19,7 +19,7 @@ public final class EventLoop: Sendable {
 
     /// Shown by debuggers as the thread's name; 15 bytes of it.
     public let name: String
-    /// Guards what other threads hand over; held for an append and at most one wake.
+    /// Guards what other threads hand over; held for an append.
     private let inbox = Mutex(Inbox())
     private let threadIdentity = Atomic<UInt>(0)
     private let cancelledTimers = Atomic<Int>(0)
@@ -52,17 +52,16 @@ public final class EventLoop: Sendable {
     /// As ``execute(_:)``; false when the loop has ended and the task was dropped.
     @discardableResult
     func tryExecute(_ task: @escaping @Sendable () -> Void) -> Bool {
-        inbox.withLock { inbox in
-            guard inbox.phase != .ended else { return false }
+        let (isTaken, isFirst) = inbox.withLock { inbox -> (Bool, Bool) in
+            guard inbox.phase != .ended else { return (false, false) }
             inbox.tasks.append(task)
-            if !inbox.isSignalled {
-                inbox.isSignalled = true
-                // The loop looks here before it sleeps; others must wake it. Once it stops it sleeps no
-                // more, and its context may be gone.
-                if !isOnLoop && inbox.phase == .running { context.wake() }
-            }
-            return true
+            defer { inbox.isSignalled = true }
+            return (true, !inbox.isSignalled)
         }
+        // The loop looks at its inbox before it sleeps; others must wake it. Not under the lock: the loop would wait
+        // for it as soon as it wakes.
+        if isFirst && !isOnLoop { context.wake() }
+        return isTaken
     }
 
     /// Runs a task on the loop once `delay` has passed, in whole milliseconds rounded up; from any thread.
@@ -98,10 +97,11 @@ public final class EventLoop: Sendable {
         let thread = inbox.withLock { inbox -> pthread_t? in
             guard let thread = inbox.thread.take() else { return nil }
             inbox.phase = .stopping
-            context.wake()
             return thread
         }
-        if let thread { pthread_join(thread, nil) }
+        guard let thread else { return }
+        context.wake()
+        pthread_join(thread, nil)
     }
 }
 
@@ -138,12 +138,13 @@ extension EventLoop {
         runTimers()
         for task in takeTasks(endingIfNone: false) ?? [] { task() }
         context.armTimer()
-        return inbox.withLock { inbox in
-            if !inbox.tasks.isEmpty && !inbox.isSignalled { inbox.isSignalled = true }
-            // What tasks handed over is done after the sockets had their turn.
-            if !inbox.tasks.isEmpty { context.wake() }
-            return inbox.phase == .running
+        let (hasMore, isRunning) = inbox.withLock { inbox in
+            if !inbox.tasks.isEmpty { inbox.isSignalled = true }
+            return (!inbox.tasks.isEmpty, inbox.phase == .running)
         }
+        // What tasks handed over is done after the sockets had their turn.
+        if hasMore { context.wake() }
+        return isRunning
     }
 
     private func runTimers() {

@@ -4,8 +4,7 @@ import Synchronization
 
 /// The `lws_context` of one loop, its timers, virtual hosts and connections.
 // @unchecked Sendable: after init every member but `wake()` is used by the loop's thread alone, which
-// `EventLoop` guarantees; `wake()` reads only the context pointer, and its callers hold the lock of the
-// inbox and have seen that the loop runs, which rules out `destroy()`.
+// `EventLoop` guarantees; `wake()` uses only `wakeable`, which is a lock.
 final class LoopContext: @unchecked Sendable {
     /// Bytes one read from a socket may bring: many small messages or a good part of a large one.
     static let readBufferBytes = 64 << 10
@@ -16,6 +15,9 @@ final class LoopContext: @unchecked Sendable {
     static let silenceTimeout: UInt32 = 600
 
     private(set) var pointer: OpaquePointer?
+    /// The context for ``wake()``, 0 once it is gone. The lock is held while the kernel is asked, so it is none that
+    /// the loop waits for before its end.
+    private let wakeable: Mutex<UInt>
     private let alarm: UnsafeMutablePointer<lws_sorted_usec_list_t>
     private var alarmDeadline: ContinuousClock.Instant?
     private var hosts = VirtualHosts()
@@ -46,15 +48,16 @@ final class LoopContext: @unchecked Sendable {
             throw .outOfResources("no libwebsockets context")
         }
         self.pointer = pointer
+        wakeable = Mutex(created)
         alarm = .allocate(capacity: 1)
         alarm.initialize(to: lws_sorted_usec_list_t())
     }
 
     deinit { alarm.deallocate() }
 
-    /// Makes a sleeping loop look at its inbox.
+    /// Makes a sleeping loop look at its inbox; from any thread, and nothing once the loop has ended.
     func wake() {
-        if let pointer { lws_cancel_service(pointer) }
+        wakeable.withLock { if let pointer = OpaquePointer(bitPattern: $0) { lws_cancel_service(pointer) } }
     }
 
     /// Waits for sockets, timers or ``wake()`` and serves them.
@@ -80,6 +83,7 @@ final class LoopContext: @unchecked Sendable {
     /// Closes everything and frees the context.
     func destroy() {
         guard let pointer else { return }
+        wakeable.withLock { $0 = 0 }
         lws_sul_cancel(alarm)
         LibraryLock.shared.withLock { _ in lws_context_destroy(pointer) }
         self.pointer = nil
