@@ -78,14 +78,14 @@ struct RelayBench {
             let bytes = try await IdleLoad(options: options, loop: loop).run(on: server, isRelay: candidate.isRelay)
             show(BenchTable.row([candidate.name, "\(options.idle)", BenchTable.number(bytes)]))
         }
-        show("\n" + BenchTable.row(["server", "messages", "confirmed/s", "drained/s"]))
+        show("\n" + BenchTable.row(["server", "messages", "confirmed/s", "drained/s", "MiB then"]))
         for candidate in candidates(options) where candidate.confirms {
             let server = try await candidate.start()
             defer { server.stop() }
             let result = try await StoreLoad(options: options, loop: loop).run(on: server)
             show(BenchTable.row([
                 candidate.name, "\(options.stored)", BenchTable.number(result.confirmedPerSecond),
-                BenchTable.number(result.drainedPerSecond),
+                BenchTable.number(result.drainedPerSecond), BenchTable.number(Double(result.residentBytes) / 1_048_576),
             ]))
         }
         loop.shutdown()
