@@ -91,13 +91,13 @@ final class MeshWorld: Sendable {
     /// - Parameter store: names its state; the same again is a restart with it.
     func peer(
         _ identity: Identity = .generate(), store: String = UUID().uuidString, connects: Bool = true,
-        limits: MeshLimits = .quick, callLimits: CallLimits = CallLimits(),
+        limits: MeshLimits = .quick, callLimits: CallLimits = CallLimits(), streamLimits: StreamLimits = StreamLimits(),
         relay: ServiceURL? = nil, policy: @escaping KnockPolicy = { _ in .accept() }
     ) async throws -> TestPeer {
         try await registry.register(identity, capabilities: [], metadata: [:])
         let peer = try await TestPeer(
             identity, store: folder.file(store), registry: registry, limits: limits, callLimits: callLimits,
-            policy: policy)
+            streamLimits: streamLimits, policy: policy)
         peers.withLock { $0.append(peer) }
         guard connects else { return peer }
         try await peer.client.start(relay: relay ?? relayURL, tls: ClientTLS(), loop: loop, token: nil)
@@ -129,7 +129,11 @@ final class TestPeer: Sendable {
     private final class Record: Sendable {
         let knocks = Mutex(0)
         let heard = Mutex<[[UInt8]]>([])
+        let pairing = Mutex<Pairing?>(nil)
     }
+
+    /// Ends its pairing with everybody.
+    func endPairing() { record.pairing.withLock { $0 = nil } }
 
     var name: PeerIdentity { PeerIdentity(key: identity.publicKey) }
     /// KNOCKs it had to decide.
@@ -141,7 +145,7 @@ final class TestPeer: Sendable {
 
     init(
         _ identity: Identity, store folder: String, registry: RegistryClient, limits: MeshLimits,
-        callLimits: CallLimits, policy: @escaping KnockPolicy
+        callLimits: CallLimits, streamLimits: StreamLimits, policy: @escaping KnockPolicy
     ) async throws {
         self.identity = identity
         store = try NodeStore(folder: folder, sealer: KeySealers.machineKey(folder: folder))
@@ -151,10 +155,12 @@ final class TestPeer: Sendable {
             name: "all", role: .issuer, phase: .active, peerKey: nil, peerName: nil,
             capabilities: [.offload, .handoff], slots: 1, tokenBudget: 0, expiresAt: .distantFuture,
             createdAt: .distantPast, pairedAt: nil)
-        let calls = MeshCalls(
-            table: table, limits: callLimits, logger: .silent, pairingOf: { _ in pairing }, others: { _, _, _ in })
-        self.calls = calls
         let record = Record()
+        record.pairing.withLock { $0 = pairing }
+        let calls = MeshCalls(
+            table: table, limits: callLimits, streams: streamLimits, logger: .silent,
+            pairingOf: { _ in record.pairing.withLock { $0 } }, others: { _, _, _ in })
+        self.calls = calls
         client = try await MeshClient(
             identity: identity, registry: registry, store: store, limits: limits, logger: .silent,
             policy: { knock in

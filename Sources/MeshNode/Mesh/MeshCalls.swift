@@ -45,13 +45,19 @@ public final class MeshCalls: Sendable {
     public typealias OtherMessages = @Sendable (_ type: String, _ bytes: [UInt8], PeerIdentity) async -> Void
 
     private let state = Mutex(State())
-    private let client = Mutex<MeshClient?>(nil)
+    private let client: ClientPlace
     private let table: OperationTable
     private let pairingOf: @Sendable (PeerIdentity) async -> Pairing?
     private let others: OtherMessages
     private let controller: PublicKey?
     private let logger: Logger
     private let limits: CallLimits
+    let streams: MeshStreams
+
+    /// Where the client is found once there is one; streams look there too.
+    private final class ClientPlace: Sendable {
+        let client = Mutex<MeshClient?>(nil)
+    }
 
     /// - Parameter controller: the key of the peer that may do what the operator may.
     public convenience init(
@@ -64,7 +70,8 @@ public final class MeshCalls: Sendable {
     }
 
     init(
-        table: OperationTable, limits: CallLimits, controller: PublicKey? = nil, logger: Logger,
+        table: OperationTable, limits: CallLimits, streams: StreamLimits = StreamLimits(), controller: PublicKey? = nil,
+        logger: Logger,
         pairingOf: @escaping @Sendable (PeerIdentity) async -> Pairing?,
         others: @escaping OtherMessages
     ) {
@@ -74,13 +81,16 @@ public final class MeshCalls: Sendable {
         self.logger = logger
         self.pairingOf = pairingOf
         self.others = others
+        let place = ClientPlace()
+        client = place
+        self.streams = MeshStreams(limits: streams, logger: logger, pairingOf: pairingOf) { place.client.withLock { $0 } }
     }
 
     /// Names the client to speak through; once, before the first call.
-    public func attach(_ client: MeshClient) { self.client.withLock { $0 = client } }
+    public func attach(_ client: MeshClient) { self.client.client.withLock { $0 = client } }
 
     private func mesh() throws -> MeshClient {
-        guard let client = client.withLock({ $0 }) else {
+        guard let client = client.client.withLock({ $0 }) else {
             throw OperationFailure(.unavailable, "this peer is not on the mesh yet")
         }
         return client
@@ -92,8 +102,36 @@ public final class MeshCalls: Sendable {
     public func call<Operation: PeerOperation>(
         _ operation: Operation, of peer: PeerIdentity
     ) async throws -> Operation.Answer {
+        try await call(operation, of: peer, offering: nil)
+    }
+
+    /// Opens a stream at a peer and returns this end of it.
+    ///
+    /// - Throws: the peer's own failure, such as a refusal.
+    public func open(_ operation: some StreamOperation, at peer: PeerIdentity) async throws -> any PeerStream {
+        let (offer, stream) = try streams.offer(to: peer)
+        do {
+            try streams.offered(stream, try await call(operation, of: peer, offering: offer))
+        } catch {
+            let failure = OperationFailure(wrapping: error, doing: "opening a stream")
+            // A request that was not answered may have been heard.
+            stream.end(failure, tells: failure.code == .timedOut || error is CancellationError)
+            throw error
+        }
+        return stream
+    }
+
+    /// Ends the streams that pairings do not allow any more; call it when one ended.
+    public func reconsiderStreams() async { await streams.reconsider() }
+
+    /// Ends all streams.
+    public func stopStreams() { streams.stop() }
+
+    private func call<Operation: PeerOperation>(
+        _ operation: Operation, of peer: PeerIdentity, offering offer: StreamOffer?
+    ) async throws -> Operation.Answer {
         let id = FrameID.make()
-        let request = PeerJSON.encode(MeshRequest(id: id, op: Operation.name, body: operation))
+        let request = PeerJSON.encode(MeshRequest(id: id, op: Operation.name, body: operation, stream: offer))
         let bytes = try await exchange(request, id: id, with: peer, patience: Operation.patience)
         guard let response = PeerJSON.decode(OperationResponse<Operation.Answer>.self, from: bytes) else {
             throw OperationFailure(.failed, "\(peer.did) sent an answer to \(Operation.name) that makes no sense")
@@ -172,6 +210,7 @@ public final class MeshCalls: Sendable {
 
     /// Takes one opened message of a session; returns at once.
     public func handle(_ bytes: [UInt8], from peer: PeerIdentity) {
+        if StreamFrame.begins(bytes) { return streams.handle(bytes, from: peer) }
         guard let header = PeerJSON.decode(MessageHeader.self, from: bytes) else {
             return logger.warn("an unreadable message was dropped", ["peer": peer.did])
         }
@@ -216,7 +255,13 @@ public final class MeshCalls: Sendable {
                 // Only with a pairing that stands: the controller can be revoked like others.
                 let isController = peer.key == controller && pairing != nil
                 let caller = isController ? OperationCaller.controller(peer) : .peer(peer, pairing)
-                let answer = MeshResponse.tagging(await table.answer(bytes, from: caller))
+                let answer = MeshResponse.tagging(
+                    await table.answer(
+                        bytes, from: caller,
+                        opener: { [streams] offer, access in
+                            let stream = try streams.accept(offer, from: peer, access: access)
+                            return (stream, StreamOpened(window: streams.window))
+                        }))
                 remember(answer, key)
                 await reply(answer, to: peer)
             }

@@ -188,35 +188,45 @@ public final class MeshClient: Sendable {
 
     /// One step of the sending chain: seal, store, then transmit.
     private func seal(_ plaintext: [UInt8], to peer: PeerIdentity) async throws {
+        try await withCheckedThrowingContinuation { continuation in
+            submit(plaintext, to: peer) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// Seals a message in the session there is and lets it leave once the step is on disk. Messages leave in the order
+    /// in which they are submitted, and many may be on their way to the disk.
+    ///
+    /// - Parameter completion: hears that the message left for the relay, or why not; it must not block, and may be
+    ///   called before this returns.
+    func submit(
+        _ plaintext: [UInt8], to peer: PeerIdentity, completion: @escaping @Sendable (Result<Void, any Error>) -> Void
+    ) {
         // A message that does not leave is a hole for the other side, which bears only so many.
-        guard isConnected else { throw Self.disconnected }
-        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            state.withLock { state in
-                guard var session = state.sessions[peer.did] else {
-                    return continuation.resume(
-                        throwing: OperationFailure(.unavailable, "the session with \(peer.did) ended"))
-                }
-                do {
-                    let message = try session.encrypt(plaintext)
-                    state.uses += 1
-                    session.lastUse = state.uses
-                    state.sessions[peer.did] = session
-                    let frame = MessageFrame(
-                        from: identity.did.text, to: peer.did.text, now: Date(), message: message
-                    ).encode()
-                    store.submitSecrets(
-                        [(PeerSession.secretName(peer.did), session.serialized())]
-                    ) { [self] result in
-                        switch result {
-                        case .failure(let error): continuation.resume(throwing: error)
-                        case .success where transmit(frame): continuation.resume()
-                        case .success: continuation.resume(throwing: Self.disconnected)
-                        }
+        guard isConnected else { return completion(.failure(Self.disconnected)) }
+        let obstacle = state.withLock { state -> (any Error)? in
+            guard var session = state.sessions[peer.did] else {
+                return OperationFailure(.unavailable, "the session with \(peer.did) ended")
+            }
+            do {
+                let message = try session.encrypt(plaintext)
+                state.uses += 1
+                session.lastUse = state.uses
+                state.sessions[peer.did] = session
+                let frame = MessageFrame(
+                    from: identity.did.text, to: peer.did.text, now: Date(), message: message
+                ).encode()
+                store.submitSecrets([(PeerSession.secretName(peer.did), session.serialized())]) { [self] result in
+                    switch result {
+                    case .failure(let error): completion(.failure(error))
+                    case .success where transmit(frame): completion(.success(()))
+                    case .success: completion(.failure(Self.disconnected))
                     }
-                } catch {
-                    continuation.resume(throwing: error)
                 }
+                return nil
+            } catch {
+                return error
             }
         }
+        if let obstacle { completion(.failure(obstacle)) }
     }
 }

@@ -15,11 +15,14 @@ struct MeshRequest<Body: Codable & Sendable>: Codable, Sendable {
     let id: String
     let op: String
     let body: Body
+    /// With a ``StreamOperation``.
+    var stream: StreamOffer?
 
-    init(id: String, op: String, body: Body) {
+    init(id: String, op: String, body: Body, stream: StreamOffer? = nil) {
         self.id = id
         self.op = op
         self.body = body
+        self.stream = stream
     }
 }
 

@@ -6,6 +6,8 @@ struct OperationRequest<Body: Codable & Sendable>: Codable, Sendable {
     let id: String
     let op: String
     let body: Body
+    /// Of a ``StreamOperation`` that comes through the mesh.
+    var stream: StreamOffer?
 }
 
 /// The part of a request that is read before its body's type is known.

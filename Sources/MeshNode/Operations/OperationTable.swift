@@ -26,7 +26,7 @@ public enum OperationCaller: Sendable, CustomStringConvertible {
 
 /// What this peer can do, by name: finds the operation, checks the caller, runs it.
 public final class OperationTable: Sendable {
-    private typealias Handler = @Sendable ([UInt8], OperationCaller) async -> [UInt8]
+    private typealias Handler = @Sendable ([UInt8], OperationCaller, StreamOpener?) async -> [UInt8]
 
     private struct Entry: Sendable {
         let access: OperationAccess
@@ -58,14 +58,49 @@ public final class OperationTable: Sendable {
         _ type: Operation.Type,
         _ run: @escaping @Sendable (Operation, OperationCaller) async throws -> Operation.Answer
     ) {
-        let entry = Entry(access: Operation.access) { bytes, caller in
+        add(type) { request, caller, _ in try await run(request, caller) }
+    }
+
+    /// Adds an operation that opens a stream.
+    ///
+    /// - Parameter begin: decides whether the caller gets one, and returns what is then done on it. The end is written
+    ///   into the audit log too: `ended`, or the code of what went wrong.
+    public func register<Operation: StreamOperation>(
+        stream type: Operation.Type,
+        _ begin: @escaping @Sendable (Operation, OperationCaller) async throws -> StreamWork
+    ) {
+        add(type) { [audit] request, caller, opening in
+            guard let (offer, open) = opening else {
+                throw OperationFailure(.invalid, "\(Operation.name) is asked for with a stream")
+            }
+            let work = try await begin(request, caller)
+            let (stream, answer) = try open(offer, Operation.access)
+            Task {
+                var result: StreamResult
+                do { result = try await work(stream) } catch {
+                    result = StreamResult(failure: OperationFailure(wrapping: error, doing: Operation.name))
+                }
+                if !caller.isHere {
+                    await audit(caller.description, Operation.name + ":end", result.failure?.code.rawValue ?? "ended")
+                }
+                await stream.finish(result)
+            }
+            return answer
+        }
+    }
+
+    private func add<Operation: PeerOperation>(
+        _ type: Operation.Type,
+        _ run: @escaping @Sendable (Operation, OperationCaller, (StreamOffer?, StreamOpener)?) async throws -> Operation.Answer
+    ) {
+        let entry = Entry(access: Operation.access) { bytes, caller, opener in
             guard let request = PeerJSON.decode(OperationRequest<Operation>.self, from: bytes) else {
                 return Self.refusal(
                     id: PeerJSON.decode(OperationHeader.self, from: bytes)?.id ?? "",
                     .init(.invalid, "the request for \(Operation.name) is malformed"))
             }
             do {
-                let answer = try await run(request.body, caller)
+                let answer = try await run(request.body, caller, opener.map { (request.stream, $0) })
                 return PeerJSON.encode(OperationResponse(id: request.id, ok: answer))
             } catch {
                 return Self.refusal(id: request.id, OperationFailure(wrapping: error, doing: Operation.name))
@@ -80,6 +115,11 @@ public final class OperationTable: Sendable {
     /// Runs the request that `bytes` hold and returns the encoded response; never throws, because the
     /// caller always gets an answer.
     public func answer(_ bytes: [UInt8], from caller: OperationCaller) async -> [UInt8] {
+        await answer(bytes, from: caller, opener: nil)
+    }
+
+    /// As ``answer(_:from:)``, of a caller that can be given a stream.
+    func answer(_ bytes: [UInt8], from caller: OperationCaller, opener: StreamOpener?) async -> [UInt8] {
         guard let header = PeerJSON.decode(OperationHeader.self, from: bytes), header.v == 1,
             header.id.utf8.count <= OperationHeader.maximumIDBytes
         else {
@@ -96,7 +136,7 @@ public final class OperationTable: Sendable {
             return Self.refusal(id: header.id, failure)
         }
         if !caller.isHere { await audit(caller.description, header.op, "allowed") }
-        return await entry.handler(bytes, caller)
+        return await entry.handler(bytes, caller, opener)
     }
 
     private func objection(
