@@ -205,6 +205,7 @@ public final class NodeService: Sendable {
         await sandboxes.stopKeeping()
         for task in parts.background { task.cancel() }
         await parts.server?.close()
+        calls.stopStreams()
         await parts.socket?.close()
         client.stop()
         loop.shutdown()
@@ -287,9 +288,7 @@ public final class NodeService: Sendable {
             return await sandboxes.guests(of: peer)
         }
         table.register(DestroyGuest.self) { request, caller in
-            guard case .peer(let peer, _) = caller else {
-                throw OperationFailure(.refused, "\(DestroyGuest.name) is for other peers")
-            }
+            guard case .peer(let peer, _) = caller else { throw Self.peersOnly(DestroyGuest.name) }
             try await sandboxes.destroyGuest(request.lineage, for: peer)
             return Done()
         }
@@ -300,6 +299,16 @@ public final class NodeService: Sendable {
             return try await audit.read(request, of: lineage)
         }
         table.register(CheckAudit.self) { _, _ in try await chain.check() }
+        table.register(stream: StreamLogs.self) { request, _ in try await sandboxes.streamLogs(request, asking: calls) }
+        table.register(stream: StreamShell.self) { request, _ in try await sandboxes.streamShell(request, asking: calls) }
+        table.register(stream: StreamGuestLogs.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { throw Self.peersOnly(StreamGuestLogs.name) }
+            return try await sandboxes.streamGuestLogs(request, for: peer)
+        }
+        table.register(stream: StreamGuestShell.self) { request, caller in
+            guard case .peer(let peer, _) = caller else { throw Self.peersOnly(StreamGuestShell.name) }
+            return try await sandboxes.streamGuestShell(request, for: peer)
+        }
         table.register(SandboxShell.self) { request, _ in try await sandboxes.shell(request.sandboxName) }
         let isController = controller != nil
         let isFederating = configuration.cluster?.settings.federates ?? true
@@ -322,12 +331,14 @@ public final class NodeService: Sendable {
         table.register(RevokePairing.self) { request, _ in
             if isOwn(request.pairingName) { throw ClusterController.podPairing }
             let pairing = try await pairings.revoke(request.pairingName)
+            await calls.reconsiderStreams()
             await offloads.pairingEnded(pairing, stops: request.stopOffloads ?? false)
             return pairing
         }
         table.register(RemovePairing.self) { request, _ in
             if isOwn(request.pairingName) { throw ClusterController.podPairing }
             let pairing = try await pairings.remove(request.pairingName)
+            await calls.reconsiderStreams()
             await offloads.pairingEnded(pairing, stops: false)
             return pairing
         }
@@ -357,6 +368,7 @@ public final class NodeService: Sendable {
         table.register(WithdrawPeer.self) { request, caller in
             guard case .controller(let controller) = caller else { throw Self.controllersOnly(WithdrawPeer.name) }
             try await pairings.withdraw(PeerIdentity(key: request.peer), by: controller)
+            await calls.reconsiderStreams()
             return Done()
         }
         handoffs.register(in: table)
@@ -390,6 +402,10 @@ public final class NodeService: Sendable {
         }
         // An agent that comes here lives here.
         table.register(FindPlace.self) { _, _ in FindPlace.Answer() }
+    }
+
+    private static func peersOnly(_ operation: String) -> OperationFailure {
+        OperationFailure(.refused, "\(operation) is for other peers")
     }
 
     private static func controllersOnly(_ operation: String) -> OperationFailure {

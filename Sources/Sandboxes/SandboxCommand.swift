@@ -2,7 +2,7 @@ import FoundationEssentials
 import Glibc
 
 /// A program that is run beside an agent, from this host.
-public struct SandboxCommand {
+public struct SandboxCommand: Sendable {
     /// The way to the sandbox's init; closing it hangs up on the program.
     public let connection: Int32
 

@@ -69,6 +69,30 @@ struct DockerTests {
         await daemon.stop()
     }
 
+    @Test func aProgramRunsBesideAnAgentInAContainerAtAnotherPeer() async throws {
+        let daemon = try await DockerDaemon()
+        let (mesh, local, cloud) = try await FailureTests.paired(
+            localEnvironment: environment("embedded", daemon), cloudEnvironment: environment("docker", daemon))
+        _ = try await local.client.call(CreateSandbox(sandboxName: "a"))
+        _ = try await local.client.call(StartHandoff(sandboxName: "a", target: "cloud"))
+        try await waitUntil("the move", within: .seconds(60)) { try await local.status(of: "a").phase == .complete }
+        // What a container without image has is kars itself.
+        let stream = try await local.client.open(
+            StreamShell(
+                sandboxName: "a",
+                request: ShellRequest(
+                    command: ["/opt/kars/bin/kars", "--version"], terminal: TerminalSize(columns: 80, rows: 24))))
+        var said: [UInt8] = []
+        while let item = try await stream.next() { said += item.bytes }
+        let version = try await ChildProcess(MeshFixture.kars, ["--version"]).wait().out
+        // A terminal ends a line with both.
+        #expect(String(decoding: said, as: UTF8.self) == version.replacingOccurrences(of: "\n", with: "\r\n"))
+        #expect(stream.result == StreamResult(status: 0))
+        for node in [local, cloud] { await node.stop() }
+        await mesh.stop()
+        await daemon.stop()
+    }
+
     @Test func aTaskIsWorkedOnInAContainerAndItsFilesComeBack() async throws {
         let daemon = try await DockerDaemon()
         let world = try await OffloadWorld(cloudEnvironment: environment("docker", daemon))

@@ -54,10 +54,10 @@ final class LyingHost: Sendable {
         }
     }
 
-    func pair(_ peer: PeerFixture) async throws {
+    func pair(_ peer: PeerFixture, capabilities: [Capability] = [.offload]) async throws {
         let answer = try await pairings.generate(
             GeneratePairing(
-                pairingName: nil, lifetime: 600, tokenBudget: 1_000, slots: 9, capabilities: [.offload], relayURL: nil,
+                pairingName: nil, lifetime: 600, tokenBudget: 1_000, slots: 9, capabilities: capabilities, relayURL: nil,
                 registryURL: nil))
         _ = try await peer.client.call(AcceptPairing(token: answer.token))
     }

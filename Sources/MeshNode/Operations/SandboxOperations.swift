@@ -184,7 +184,7 @@ public struct SandboxToken: PeerOperation {
     }
 }
 
-/// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since.
+/// Log lines of one sandbox (`kars logs`): the newest ones, or those that came since, of what its agent wrote here.
 public struct SandboxLogs: PeerOperation {
     public static let name = "sandbox.logs"
     public static let access = OperationAccess.operatorOnly
@@ -225,10 +225,12 @@ public struct SandboxLogs: PeerOperation {
         public let isOver: Bool?
         /// There are more lines since the time that was asked for than an answer holds.
         public let isCut: Bool?
+        /// The peer where the agent lives, when that is another one: what it wrote since is told by ``StreamLogs``.
+        public let home: String?
 
         public init(
             lines: [String], times: [Int?]? = nil, logs: [SandboxLog]? = nil, end: [String: Int]? = nil,
-            isOver: Bool? = nil, isCut: Bool? = nil
+            isOver: Bool? = nil, isCut: Bool? = nil, home: String? = nil
         ) {
             self.lines = lines
             self.times = times
@@ -236,6 +238,7 @@ public struct SandboxLogs: PeerOperation {
             self.logs = logs
             self.end = end
             self.isOver = isOver
+            self.home = home
         }
     }
 }

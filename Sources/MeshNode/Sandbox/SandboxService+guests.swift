@@ -19,9 +19,7 @@ extension SandboxService {
 
     /// Destroys an agent that `peer` was a home of.
     public func destroyGuest(_ lineage: DID, for peer: PeerIdentity) async throws {
-        guard let record = record(ofLineage: lineage), record.home.key == identity.publicKey,
-            record.formerHomes.contains(peer.did)
-        else { throw OperationFailure(.notFound, "no agent of that peer lives here under this name") }
+        let record = try guest(lineage, of: peer)
         try await destroy(DestroySandbox(sandboxName: record.name), by: peer.did.text)
     }
 

@@ -13,7 +13,7 @@ extension SandboxService {
         let logs = request.log.map { [$0] } ?? SandboxLog.allCases
         let deadline = ContinuousClock.now + Self.logPatience
         while true {
-            _ = try record(name)
+            let record = try record(name)
             // Looked at first: what was written before an end is read after it.
             let isAlive = try driver.state(of: name).isAlive
             var lines: [LogLine] = []
@@ -35,7 +35,7 @@ extension SandboxService {
                 return SandboxLogs.Answer(
                     lines: lines.map(\.text), times: request.withTimes == true ? lines.map(\.time) : nil,
                     logs: logs.count > 1 ? sources : nil, end: ends, isOver: !isAlive && lines.isEmpty,
-                    isCut: isCut ? true : nil)
+                    isCut: isCut ? true : nil, home: record.home.key == identity.publicKey ? nil : record.homeName)
             }
             try await Task.sleep(for: Self.logInterval)
         }

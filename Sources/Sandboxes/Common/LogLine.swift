@@ -1,3 +1,5 @@
+import Glibc
+
 /// A line of a sandbox's log, without its newline.
 public struct LogLine: Sendable, Equatable {
     /// When its first byte came: milliseconds since 1970, UTC. Nil for lines that were stored without a time, as by older
@@ -31,17 +33,21 @@ enum LogStamp {
     /// - Parameter time: milliseconds since 1970, within the years 0 to 9999.
     static func bytes(_ time: Int) -> [UInt8] { Array(text(time).utf8) + [separator] }
 
-    /// A time as ISO 8601 in UTC with milliseconds.
+    /// A time as ISO 8601 in UTC with milliseconds; 1970 for one that no calendar has.
     static func text(_ time: Int) -> String {
-        let (seconds, milliseconds) = time.quotientAndRemainder(flooringBy: 1000)
-        let (days, second) = seconds.quotientAndRemainder(flooringBy: 86_400)
-        let (year, month, day) = CivilDate.date(days)
+        let milliseconds = (time % 1000 + 1000) % 1000
+        var seconds = (time - milliseconds) / 1000
+        var date = tm(year: 70, month: 0, day: 1, hour: 0, minute: 0, second: 0)
+        gmtime_r(&seconds, &date)
         func padded(_ number: Int, _ width: Int) -> String {
             let digits = String(number)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
-        return "\(padded(year, 4))-\(padded(month, 2))-\(padded(day, 2))T\(padded(second / 3600, 2)):"
-            + "\(padded(second / 60 % 60, 2)):\(padded(second % 60, 2)).\(padded(milliseconds, 3))Z"
+        return [
+            padded(Int(date.tm_year) + 1900, 4), "-", padded(Int(date.tm_mon) + 1, 2), "-", padded(Int(date.tm_mday), 2), "T",
+            padded(Int(date.tm_hour), 2), ":", padded(Int(date.tm_min), 2), ":", padded(Int(date.tm_sec), 2), ".",
+            padded(milliseconds, 3), "Z",
+        ].joined()
     }
 
     /// The time a stored line begins with, or nil.
@@ -68,36 +74,18 @@ enum LogStamp {
             let second = number(2, then: UInt8(ascii: ".")), second < 60,
             let millisecond = number(3, then: UInt8(ascii: "Z")), next() == separator
         else { return nil }
-        let seconds = CivilDate.days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
-        return seconds * 1000 + millisecond
+        var date = tm(year: year - 1900, month: month - 1, day: day, hour: hour, minute: minute, second: second)
+        return timegm(&date) * 1000 + millisecond
     }
 }
 
-/// Days since 1970 and dates of the Gregorian calendar; years begin in March, so that the leap day comes last.
-private enum CivilDate {
-    private static let daysPerEra = 146_097  // 400 years
-    private static let daysToEpoch = 719_468  // from 1 March of the year 0
-
-    static func days(_ year: Int, _ month: Int, _ day: Int) -> Int {
-        let shifted = month <= 2 ? year - 1 : year
-        let (era, yearOfEra) = shifted.quotientAndRemainder(flooringBy: 400)
-        let dayOfYear = (153 * ((month + 9) % 12) + 2) / 5 + day - 1
-        return era * daysPerEra + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - daysToEpoch
-    }
-
-    static func date(_ days: Int) -> (year: Int, month: Int, day: Int) {
-        let (era, day) = (days + daysToEpoch).quotientAndRemainder(flooringBy: daysPerEra)
-        let yearOfEra = (day - day / 1460 + day / 36_524 - day / 146_096) / 365
-        let dayOfYear = day - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let shifted = (5 * dayOfYear + 2) / 153
-        let month = shifted < 10 ? shifted + 3 : shifted - 9
-        return (era * 400 + yearOfEra + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * shifted + 2) / 5 + 1)
-    }
-}
-
-extension Int {
-    fileprivate func quotientAndRemainder(flooringBy divisor: Int) -> (quotient: Int, remainder: Int) {
-        let result = quotientAndRemainder(dividingBy: divisor)
-        return result.remainder < 0 ? (result.quotient - 1, result.remainder + divisor) : result
+extension tm {
+    /// - Parameters:
+    ///   - year: since 1900.
+    ///   - month: from 0.
+    fileprivate init(year: Int, month: Int, day: Int, hour: Int, minute: Int, second: Int) {
+        self.init()
+        (tm_year, tm_mon, tm_mday) = (Int32(year), Int32(month), Int32(day))
+        (tm_hour, tm_min, tm_sec) = (Int32(hour), Int32(minute), Int32(second))
     }
 }

@@ -9,7 +9,9 @@ extension Command {
         discussion: """
             In the terminal, line by line; with --web in a browser, with --shell to a shell beside it in its sandbox. \
             The first two go through the gateway of this machine's \
-            node, so an agent that moved away is reached in the same way, and one that moves meanwhile keeps answering.
+            node, so an agent that moved away is reached in the same way, and one that moves meanwhile keeps answering. A \
+            shell is where the agent lives; at another peer the pairing with it must grant handoff, and the shell may \
+            also read a script from standard input. It ends when the agent moves.
 
             With --context, or with --cloud for an agent that this machine's node does not know, the way goes through the \
             Kubernetes API to the agent's pod; on a terminal that is the web page.
@@ -20,7 +22,7 @@ extension Command {
         arguments: [.sandbox],
         options: [
             .flag(
-                "shell", help: "Open a shell in the sandbox of an agent that lives here, or in a cluster", conflicts: ["web"]),
+                "shell", help: "Open a shell in the agent's sandbox, wherever it lives", conflicts: ["web"]),
             .flag("web", help: "Print the address of the web page, and serve it at --port"),
             .flag("local", help: "Only when the agent lives here"),
             .flag("cloud", help: "Only when the agent lives at another peer or in a cluster", conflicts: ["local"]),
@@ -39,6 +41,7 @@ extension Command {
             Example("kars connect researcher", "Talk to it in the terminal"),
             Example("kars connect researcher --web", "Talk to it in a browser"),
             Example("kars connect researcher --shell", "Look around in its sandbox"),
+            Example("echo 'ls -l' | kars connect researcher --cloud --shell", "Run a script beside it at another peer"),
             Example("kars connect researcher --context prod", "Talk to it in a cluster"),
             Example("echo 'what is new?' | kars connect researcher", "Ask one thing from a script"),
         ],
@@ -53,16 +56,11 @@ extension Command {
         }
         let door: AgentDoorway
         do {
-            if invocation.flag("shell"), !invocation.flag("cloud") { return try await openShell(invocation) }
+            if invocation.flag("shell") { return try await openShell(invocation) }
             door = try await AgentDoorway.find(invocation)
         } catch let failure as OperationFailure
         where invocation.flag("cloud") && [.notFound, .unavailable].contains(failure.code) && ClusterAgent.isPossible(invocation) {
             return try await ClusterAgent(name: name, context: nil).connect(invocation)
-        }
-        if invocation.flag("shell") {
-            throw OperationFailure(
-                .refused, "a shell in the sandbox of another peer's agent cannot be had from here",
-                hint: "for one in a cluster give its --context")
         }
         if invocation.flag("web") {
             try await WebForward(door: door).run(port: try invocation.integer("port") ?? door.gateway?.port ?? 18789)
@@ -72,13 +70,20 @@ extension Command {
     }
 
     private static func openShell(_ invocation: Invocation) async throws {
-        guard Console.isInteractive, isatty(STDOUT_FILENO) == 1 else {
-            throw UsageError.refused("--shell needs a terminal")
-        }
         let name = invocation.required("name")
-        let answer = try await NodeConnection.call(SandboxShell(sandboxName: name), invocation)
-        let status = try await TerminalShell(agent: name, socket: answer.socket).run(
-            environment: invocation.environment)
+        let isAway = try await AgentDoorway.home(invocation) != nil
+        let status: Int32
+        if isAway {
+            status = try await NodeConnection.open(invocation) { node in
+                try await StreamedShell(agent: name, node: node).run(environment: invocation.environment)
+            }
+        } else {
+            guard Console.isInteractive, isatty(STDOUT_FILENO) == 1 else {
+                throw UsageError.refused("--shell needs a terminal")
+            }
+            let answer = try await NodeConnection.call(SandboxShell(sandboxName: name), invocation)
+            status = try await TerminalShell(agent: name, socket: answer.socket).run(environment: invocation.environment)
+        }
         if status != 0 { throw CommandEnd(status: status) }
     }
 }

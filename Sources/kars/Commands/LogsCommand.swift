@@ -13,6 +13,9 @@ extension Command {
 
             Every line of the agent is stored with the time it was written. --timestamps shows '-' for lines without \
             one: those of node-host, and those that an older version stored.
+
+            The lines of an agent that moved to another peer come from there, through the pairing with that peer; \
+            --follow goes on with an agent that moves meanwhile.
             """,
         arguments: [.sandbox],
         options: [
@@ -26,6 +29,8 @@ extension Command {
             .value(
                 "service", "svc", help: "Whose lines", defaultValue: "all",
                 allowed: ["router", "gateway", "openclaw", "node-host", "all"]),
+            .flag("local", help: "What the agent wrote here, also when it has moved away"),
+            .flag("cloud", help: "Only when the agent lives at another peer", conflicts: ["local", "context"]),
             NodeConnection.socket, ClusterDoor.option,
             .value(
                 "output", short: "o", "format", help: "How to print: text, or a JSON object a line", defaultValue: "text",
@@ -33,7 +38,7 @@ extension Command {
         ],
         examples: [
             Example("kars logs researcher --tail 20", "Show the last 20 lines"),
-            Example("kars logs researcher -f", "Watch what it does"),
+            Example("kars logs researcher -f", "Watch what it does, wherever it lives"),
             Example("kars logs researcher --since 10m --timestamps", "See what it did in the last ten minutes, and when"),
         ],
         environment: [KarsHome.variable], group: "Operations"
@@ -48,47 +53,17 @@ extension Command {
         let since = try PastTime.option("since", invocation)
         let isJSON = invocation.value("output") == "json"
         let text = LogText(hasTimes: invocation.flag("timestamps"), isJSON: isJSON)
-        let request = SandboxLogs(
-            sandboxName: invocation.required("name"),
-            tail: try invocation.integer("tail") ?? (since == nil ? 100 : mostLines), log: log, since: since,
-            withTimes: text.hasTimes || isJSON ? true : nil)
+        let request = LogRequest(
+            tail: try invocation.integer("tail") ?? (since == nil ? 100 : mostLines), log: log,
+            follows: invocation.flag("follow"), since: since, withTimes: text.hasTimes || isJSON ? true : nil)
         try await NodeConnection.open(invocation) { node in
-            let answer = try await node.call(request)
-            if answer.isCut == true, !invocation.isGiven("tail") {
-                Console.complain("kars logs: more was written since; these are the newest lines")
-            }
-            try text.write(answer, only: log)
-            if invocation.flag("follow") { try await follow(request, text, from: answer, node) }
+            try await LogWatch(
+                name: invocation.required("name"), request: request, saysWhenCut: !invocation.isGiven("tail"), text: text,
+                place: invocation.flag("local") ? .here : invocation.flag("cloud") ? .elsewhere : .anywhere, node: node
+            ).run()
         }
     }
 
     /// More are in no answer.
     private static let mostLines = 10_000
-
-    /// Goes on behind an answer. A node that is started anew is waited for; so is an agent that is.
-    private static func follow(
-        _ first: SandboxLogs, _ text: LogText, from answer: SandboxLogs.Answer, _ node: NodeClient
-    ) async throws {
-        let patience = Duration.seconds(30), graceAfterEnd = Duration.seconds(3), pause = Duration.milliseconds(300)
-        var request = first
-        request.after = answer.end ?? [:]
-        var lastWord = ContinuousClock.now, lastSign = ContinuousClock.now
-        while true {
-            do {
-                let answer = try await node.call(request)
-                try text.write(answer, only: request.log)
-                request.after = answer.end ?? request.after
-                lastSign = .now
-                if answer.isOver != true { lastWord = .now } else {
-                    guard ContinuousClock.now - lastWord < graceAfterEnd else {
-                        return Console.complain("The sandbox \(PrintableText.escaped(request.sandboxName)) has stopped.")
-                    }
-                    try await Task.sleep(for: pause)
-                }
-            } catch let failure as OperationFailure where failure.code == .unavailable {
-                guard ContinuousClock.now - lastSign < patience else { throw failure }
-                try await Task.sleep(for: pause)
-            }
-        }
-    }
 }

@@ -17,15 +17,7 @@ struct AgentDoorway: Sendable {
     /// - Throws: when it is not where `--local` or `--cloud` want it, or does not run.
     static func find(_ invocation: Invocation) async throws -> AgentDoorway {
         let name = invocation.required("name")
-        let sandbox = try await NodeConnection.call(SandboxStatus(sandboxName: name), invocation)
-        let isAway = sandbox.status == "offloaded"
-        if isAway, invocation.flag("local") {
-            throw OperationFailure(
-                .refused, "\(name) lives at \(sandbox.home), not here", hint: "leave --local out to reach it there")
-        }
-        if !isAway, invocation.flag("cloud") {
-            throw OperationFailure(.refused, "\(name) lives here", hint: "leave --cloud out to reach it")
-        }
+        let (sandbox, isAway) = try await sandbox(invocation)
         guard isAway || sandbox.status != "stopped" else {
             throw OperationFailure(.refused, "\(name) is stopped", hint: "'kars dev --name \(name)' starts it again")
         }
@@ -37,6 +29,28 @@ struct AgentDoorway: Sendable {
         return AgentDoorway(
             agent: name, url: url, token: String(decoding: token, as: UTF8.self).trimmingWhitespace,
             tls: ClientTLS(caFile: invocation.value("ca")))
+    }
+
+    /// The peer where the agent lives, when that is another one.
+    ///
+    /// - Throws: as ``find(_:)`` where `--local` or `--cloud` want it elsewhere.
+    static func home(_ invocation: Invocation) async throws -> String? {
+        let (sandbox, isAway) = try await sandbox(invocation)
+        return isAway ? sandbox.home : nil
+    }
+
+    private static func sandbox(_ invocation: Invocation) async throws -> (SandboxSummary, isAway: Bool) {
+        let name = invocation.required("name")
+        let sandbox = try await NodeConnection.call(SandboxStatus(sandboxName: name), invocation)
+        let isAway = sandbox.status == "offloaded"
+        if isAway, invocation.flag("local") {
+            throw OperationFailure(
+                .refused, "\(name) lives at \(sandbox.home), not here", hint: "leave --local out to reach it there")
+        }
+        if !isAway, invocation.flag("cloud") {
+            throw OperationFailure(.refused, "\(name) lives here", hint: "leave --cloud out to reach it")
+        }
+        return (sandbox, isAway)
     }
 
     /// The page's address at a place that leads to the gateway. The token stands in the fragment, which a browser keeps to

@@ -17,6 +17,16 @@ struct TerminalShell {
     static let command = [
         "/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec /bin/sh -i",
     ]
+    /// The same without a terminal.
+    static let plainCommand = ["/bin/sh", "-c", "command -v bash >/dev/null 2>&1 && exec bash; exec /bin/sh"]
+
+    /// What the shell is told of this side's variables.
+    static func variables(_ environment: [String: String], isTerminal: Bool) -> [String: String] {
+        var variables = isTerminal ? ["TERM": environment["TERM"] ?? "xterm"] : [:]
+        for name in ["COLORTERM", "NO_COLOR"] { variables[name] = environment[name] }
+        return variables
+    }
+
     /// Longest the rest of the output is waited for once the shell ended.
     private static let drainMilliseconds: Int32 = 200
 
@@ -32,15 +42,16 @@ struct TerminalShell {
     }
 
     private func runBlocking(_ environment: [String: String]) throws -> Int32 {
-        let terminal = try Self.makeTerminal()
+        let terminal: (master: Int32, other: Int32)
+        do { terminal = try Terminal.make() } catch {
+            throw OperationFailure(.failed, "no terminal can be made: \(error)")
+        }
         defer { close(terminal.master) }
-        var variables = ["TERM": environment["TERM"] ?? "xterm"]
-        for name in ["COLORTERM", "NO_COLOR"] { variables[name] = environment[name] }
         let shell: SandboxCommand
         do {
             defer { close(terminal.other) }
             shell = try SandboxCommand(
-                at: socket, command: Self.command, environment: variables,
+                at: socket, command: Self.command, environment: Self.variables(environment, isTerminal: true),
                 files: [terminal.other, terminal.other, terminal.other], hasTerminal: true)
         }
         defer { close(shell.connection) }
@@ -49,14 +60,8 @@ struct TerminalShell {
         window.resume()
         defer { window.cancel() }
         Self.copySize(to: terminal.master)
-        var before = termios()
-        guard tcgetattr(STDIN_FILENO, &before) == 0 else {
-            throw OperationFailure(.invalid, "--shell needs a terminal")
-        }
-        var raw = before
-        cfmakeraw(&raw)
-        tcsetattr(STDIN_FILENO, TCSADRAIN, &raw)
-        defer { tcsetattr(STDIN_FILENO, TCSADRAIN, &before) }
+        let raw = try RawTerminal()
+        defer { raw.restore() }
         Self.carry(terminal.master, until: shell.connection)
         guard let status = try shell.wait() else {
             throw OperationFailure(.failed, "the sandbox of \(agent) ended, and the shell with it")
@@ -108,22 +113,6 @@ struct TerminalShell {
             rest = rest.dropFirst(count)
         }
         return true
-    }
-
-    private static func makeTerminal() throws -> (master: Int32, other: Int32) {
-        let master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC)
-        // unlockpt(3) and a descriptor of the other side, which the Glibc module does not show.
-        let (setLock, getPeer): (UInt, UInt) = (0x4004_5431, 0x5441)
-        var isLocked: Int32 = 0
-        guard master >= 0, ioctl(master, setLock, &isLocked) == 0 else {
-            throw OperationFailure(.failed, "no terminal can be made: \(String(cString: strerror(errno)))")
-        }
-        let other = ioctl(master, getPeer, O_RDWR | O_NOCTTY | O_CLOEXEC)
-        guard other >= 0 else {
-            close(master)
-            throw OperationFailure(.failed, "no terminal can be made: \(String(cString: strerror(errno)))")
-        }
-        return (master, other)
     }
 
     private static func copySize(to master: Int32) {
