@@ -8,7 +8,8 @@ import Resources
 /// The holder writes a new time well before the old one is too old. Others trust no clock but their own: they take over
 /// when the Lease has not changed for its whole duration since they saw it.
 public final class LeaderLease: Sendable {
-    private static let name = "kars-mesh-peer-leader"
+    /// Of the Lease.
+    public static let name = "kars-mesh-peer-leader"
     private static let duration = Duration.seconds(30)
     private static let renewal = Duration.seconds(10)
     private static let look = Duration.seconds(2)

@@ -106,6 +106,7 @@ check "list" says 'writer.*running' asked list
 check "status" says 'Status: *running' asked status writer
 check "logs" says 'agent ready' asked logs writer
 check "an unknown name" says 'no sandbox is called "nosuch"' asked status nosuch
+check "mesh list tells which replica acts" says 'led by kars-controller' asked mesh list
 check "mesh status" says 'registered' asked mesh status
 
 say "Drift is repaired"

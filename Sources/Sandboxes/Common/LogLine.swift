@@ -33,8 +33,12 @@ enum LogStamp {
     /// - Parameter time: milliseconds since 1970, within the years 0 to 9999.
     static func bytes(_ time: Int) -> [UInt8] { Array(text(time).utf8) + [separator] }
 
-    /// A time as ISO 8601 in UTC with milliseconds; 1970 for one that no calendar has.
+    /// The years 0 to 9999. Times of other peers may lie outside, and are shown as the nearest within.
+    private static let shown = -62_167_219_200_000...253_402_300_799_999
+
+    /// A time as ISO 8601 in UTC with milliseconds.
     static func text(_ time: Int) -> String {
+        let time = min(max(time, shown.lowerBound), shown.upperBound)
         let milliseconds = (time % 1000 + 1000) % 1000
         var seconds = (time - milliseconds) / 1000
         var date = tm(year: 70, month: 0, day: 1, hour: 0, minute: 0, second: 0)

@@ -1,7 +1,17 @@
 import CommandTree
+import Controller
 import MeshNode
+import Resources
+import Transport
 
 extension Command {
+    /// The replica of a cluster's controller that acts; the others wait.
+    private struct Leader: Encodable {
+        let holder: String
+        /// RFC 3339.
+        let renewedAt: String?
+    }
+
     /// What `kars mesh list` prints.
     private struct MeshList: Encodable {
         let pairings: [Pairing]
@@ -9,13 +19,16 @@ extension Command {
         let agents: [SandboxSummary]
         /// What this peer works on for others, or failed to.
         let offloads: [OffloadProgress]
+        /// Of a cluster; nil for the node of this machine.
+        let leader: Leader?
     }
 
     /// `kars mesh list`
     static let meshList = Command(
         "list", aliases: ["ls"], summary: "List the pairings of this peer, agents that moved, and offloads",
         discussion: "Shown are all pairings, also those that wait, ended or ran out, and the agents of this peer "
-            + "that live elsewhere or have moved before, and the offloads that other peers have here.",
+            + "that live elsewhere or have moved before, and the offloads that other peers have here. With --context also "
+            + "which replica of the cluster's controller acts.",
         options: NodeConnection.clusterOptions,
         examples: [Example("kars mesh list", "See whom this peer trusts, and where its agents are")],
         environment: [KarsHome.variable]
@@ -24,7 +37,7 @@ extension Command {
             MeshList(
                 pairings: try await node.call(ListPairings()).sorted { $0.name < $1.name },
                 agents: try await node.call(ListSandboxes()).filter { $0.epoch > 1 }.sorted { $0.name < $1.name },
-                offloads: try await offloads(node))
+                offloads: try await offloads(node), leader: try await leader(invocation))
         }
         try OutputFormat.print(list, invocation) {
             let style = Console.style(invocation.environment)
@@ -34,8 +47,21 @@ extension Command {
                 : PairingText.table(list.pairings, style: style)
             let agents = list.agents.isEmpty ? "" : "\n" + SandboxText.table(list.agents, style: style)
             let offloads = list.offloads.isEmpty ? "" : "\n" + OffloadText.servedTable(list.offloads, style: style)
-            return pairings + agents + offloads
+            let led = list.leader.map { "\nled by \(PrintableText.escaped($0.holder))" + ($0.renewedAt.map { ", as of \($0)" } ?? "") + "\n" }
+            return pairings + agents + offloads + (led ?? "")
         }
+    }
+
+    /// Who holds the controller's Lease; nil as well where whoever asks may not read it.
+    private static func leader(_ invocation: Invocation) async throws -> Leader? {
+        guard let context = ClusterDoor.context(invocation) else { return nil }
+        let loop = try EventLoop(name: "kars")
+        defer { loop.shutdown() }
+        let client = try ClusterDoor.client(context, invocation, loop)
+        guard let lease = try? await client.get(.leases, LeaderLease.name, namespace: ClusterDoor.namespace),
+            let holder = lease["spec", "holderIdentity"]?.stringValue, !holder.isEmpty
+        else { return nil }
+        return Leader(holder: holder, renewedAt: lease["spec", "renewTime"]?.stringValue)
     }
 
     private static func offloads(_ node: NodeClient) async throws -> [OffloadProgress] {
