@@ -70,7 +70,16 @@ public final class DockerDriver: SandboxDriver {
     }
 
     private static func problem(of facts: DockerEngine.Facts) -> String? {
-        facts.mapsUsers ? "it gives users in containers other numbers, and no driver for that is there yet" : nil
+        // A workspace must belong to the agent inside and be the node's to restore outside, and freezing needs a control group.
+        switch facts.userMapping {
+        case .rootless:
+            "it is rootless, so an agent's user inside is one outside whose files this node cannot restore, and it may not be "
+                + "able to pause; '--driver embedded' confines agents without root too"
+        case .remapped:
+            "it gives users in containers other numbers (userns-remap), so this node cannot restore an agent's files; use an "
+                + "engine without it, or '--driver embedded'"
+        case nil: nil
+        }
     }
 
     // MARK: - Life

@@ -52,10 +52,21 @@ struct DockerEngine: Sendable {
             case serverVersion = "ServerVersion"
         }
 
-        /// Its containers' users are others on the host.
-        var mapsUsers: Bool {
-            (securityOptions ?? []).contains { $0.contains("name=rootless") || $0.contains("name=userns") }
+        /// Why its containers' users are others on the host; nil when they are the same.
+        var userMapping: UserMapping? {
+            // Such as `name=seccomp,profile=default`. A rootless engine names both.
+            let names = (securityOptions ?? []).flatMap { $0.split(separator: ",") }
+            if names.contains("name=rootless") { return .rootless }
+            return names.contains("name=userns") ? .remapped : nil
         }
+    }
+
+    /// Users in containers have other numbers on the host.
+    enum UserMapping {
+        /// The engine runs as an ordinary user, who is root in its containers.
+        case rootless
+        /// An engine of root's gives its containers users that no one else has (`userns-remap`).
+        case remapped
     }
 
     func facts() async throws(SandboxError) -> Facts { try decode(try await expect([200], "GET", "/info")) }
