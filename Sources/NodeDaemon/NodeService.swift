@@ -420,6 +420,7 @@ public final class NodeService: Sendable {
             registered: isRegistered.withLock { $0 }, sandboxes: await sandboxes.count,
             pairings: try await pairings.list().count { $0.phase == .active },
             gateway: running.withLock { $0.server?.endpoint.description ?? "" })
+        answer.takesImages = sandboxes.driver.takesImages
         let (registry, did) = (registry, identity.did)
         answer.tier = try? await withTimeout(seconds: Self.registryPatience) { try await registry.agent(did)?.tier }
         return answer

@@ -59,7 +59,8 @@ public struct SandboxSpec: Codable, Sendable, Equatable {
     /// Whether a sandbox may be prepared with its agent loaded.
     public var knowsStandby: Bool { standby ?? (command == SandboxLayout.referenceAgent) }
 
-    static func isName(_ name: String) -> Bool {
+    /// Whether a sandbox may be called so: as a host may, in lower case.
+    public static func isName(_ name: String) -> Bool {
         let edge: (UInt8) -> Bool = { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) }
         return (1...63).contains(name.utf8.count) && edge(name.utf8.first!) && edge(name.utf8.last!)
             && name.utf8.allSatisfy { edge($0) || $0 == UInt8(ascii: "-") }

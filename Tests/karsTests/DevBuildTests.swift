@@ -64,6 +64,7 @@ struct DevBuildTests {
             (["--build", "--build-folder", files.path], "there is no Dockerfile that can be read in \(files.path)"),
             (["--base-image", "debian"], "--base-image says what --build-base builds on"),
             (["--build-folder", files.path], "--build-folder says where --build finds"),
+            (["--build", "--name", "My_Bot"], "a sandbox's name is 1 to 63"),
             (["--build-base", "--image", "x"], "--image names an image that is there"),
         ] {
             let output = try await BuiltProgram.run(["dev"] + arguments, home: home, environment: ports)
@@ -75,6 +76,24 @@ struct DevBuildTests {
         #expect(output.status == 1, "\(output.err)")
         #expect(output.err.contains("images are built with a Docker engine, and none can be used here: \(files.file("no.sock"))"))
         #expect(!FileManager.default.fileExists(atPath: home.file("services")))
+    }
+
+    @Test(.enabled(if: DockerDaemon.isThere))
+    func nothingIsBuiltForANodeWhoseSandboxesTakeNoImage() async throws {
+        let daemon = try await DockerDaemon()
+        let node = try await ScriptedNode()
+        node.on(PeerStatus.self) { _ in
+            var answer = PeerStatus.Answer(
+                name: "n", did: "", amid: "", publicKey: "", relay: "", relayConnected: true, registry: "", registered: true,
+                sandboxes: 0, pairings: 0, gateway: "")
+            answer.takesImages = false
+            return answer
+        }
+        let output = try await BuiltProgram.run(["dev", "--build-base"], home: node.home, environment: daemon.environment)
+        #expect(output.status == 1 && output.err.contains("take no image"), "\(output.err)")
+        #expect(!output.err.contains("building") && node.requests(CreateSandbox.self).isEmpty)
+        await node.close()
+        await daemon.stop()
     }
 
     @Test func anImageIsFetchedBeforeItsSandboxIsMade() async throws {

@@ -279,6 +279,8 @@ public struct PeerStatus: PeerOperation {
         public let gateway: String
         /// `anonymous` or `verified`, as the registry says now; nil when it does not answer or does not know this peer.
         public var tier: String?
+        /// Whether sandboxes of this peer may come in an image; nil from an older version.
+        public var takesImages: Bool?
 
         public init(
             name: String, did: String, amid: String, publicKey: String, relay: String,

@@ -3,8 +3,8 @@ import Transport
 
 /// Images that are fetched or built, told line by line.
 extension DockerEngine {
-    /// The longest silence while layers come or a step of a build works.
-    private static let patience = Duration.seconds(1800)
+    /// The longest silence while layers come, of which the engine tells all the time, and while a step of a build works.
+    private static let pullPatience = Duration.seconds(300), buildPatience = Duration.seconds(1800)
     /// Of an answer that is a refusal.
     private static let maximumRefusalBytes = 64 << 10
 
@@ -21,7 +21,8 @@ extension DockerEngine {
         var count = LayerCount()
         var shown = ImageProgress()
         let refusal = try await follow(
-            "/images/create?fromImage=\(reference)", headers: login.map { ["x-registry-auth": $0] } ?? [:]
+            "/images/create?fromImage=\(reference)", headers: login.map { ["x-registry-auth": $0] } ?? [:],
+            patience: Self.pullPatience
         ) { line in
             count.take(line)
             let progress = count.progress
@@ -35,7 +36,8 @@ extension DockerEngine {
     func build(_ name: String, context: [UInt8], report: (String) -> Void) async throws(SandboxError) {
         // Steps that failed leave no container behind.
         let refusal = try await follow(
-            "/build?t=\(Self.escaped(name))&rm=1&forcerm=1", headers: ["content-type": "application/x-tar"], body: context
+            "/build?t=\(Self.escaped(name))&rm=1&forcerm=1", headers: ["content-type": "application/x-tar"], body: context,
+            patience: Self.buildPatience
         ) { line in
             let said = line.stream ?? (line.progressDetail?.current == nil ? line.status : nil) ?? ""
             for text in said.split(whereSeparator: \.isNewline) { report(String(text)) }
@@ -47,10 +49,10 @@ extension DockerEngine {
     ///
     /// - Returns: why it failed; the status is sent before the work is done.
     private func follow(
-        _ target: String, headers: HTTPHeaders, body: [UInt8] = [], each: (EngineLine) -> Void
+        _ target: String, headers: HTTPHeaders, body: [UInt8] = [], patience: Duration, each: (EngineLine) -> Void
     ) async throws(SandboxError) -> String? {
         let url = ServiceURL(unixSocket: socket, target: Self.version + target)
-        let client = HTTPClient(loop: loop, timeout: Self.patience)
+        let client = HTTPClient(loop: loop, timeout: patience)
         do throws(TransportError) {
             let answer = try await client.stream(
                 HTTPClientRequest(method: "POST", url: url, headers: headers, body: body))

@@ -23,6 +23,9 @@ struct ImageBuild {
             throw .refused("--build-folder says where --build finds its Dockerfile; give that too")
         }
         if invocation.flag("build") {
+            guard SandboxSpec.isName(sandbox) else {
+                throw .refused("a sandbox's name is 1 to 63 of a-z 0-9 -, with a letter or digit at both ends")
+            }
             let folder = absolutePath(invocation.value("build-folder") ?? ".")
             guard FileManager.default.isReadableFile(atPath: folder + "/Dockerfile") else {
                 throw .refused("there is no Dockerfile that can be read in \(folder); --build-folder names another folder")
@@ -37,10 +40,8 @@ struct ImageBuild {
         }
     }
 
-    /// Builds.
-    ///
-    /// - Returns: the image that the sandbox is to come in, and whether that says that it keeps the runtime contract.
-    func run(_ invocation: Invocation) async throws -> (image: String, keepsContract: Bool) {
+    /// - Throws: when there is no engine to build with, so that nothing is started in vain.
+    func check(_ invocation: Invocation) async throws {
         let loop = try EventLoop(name: "kars")
         defer { loop.shutdown() }
         if let obstacle = await DockerDriver.obstacle(environment: invocation.environment, loop: loop) {
@@ -48,6 +49,19 @@ struct ImageBuild {
                 .unavailable, "images are built with a Docker engine, and none can be used here: \(obstacle)",
                 hint: "install one, or leave out --build and --build-base: the reference agent needs no image")
         }
+    }
+
+    /// Builds, for the node that runs here.
+    ///
+    /// - Returns: the image that the sandbox is to come in, and whether that says that it keeps the runtime contract.
+    func run(_ invocation: Invocation) async throws -> (image: String, keepsContract: Bool) {
+        if try await NodeConnection.call(PeerStatus(), invocation).takesImages == false {
+            throw OperationFailure(
+                .refused, "the node that runs here makes sandboxes that take no image, so there is none to build",
+                hint: "end it with 'kars node stop' and start it with '--driver docker'")
+        }
+        let loop = try EventLoop(name: "kars")
+        defer { loop.shutdown() }
         let builder = try ImageBuilder(environment: invocation.environment, loop: loop)
         // Dockerfiles begin with it, and it costs little.
         let hasBase = try await builder.has(BaseImage.name)

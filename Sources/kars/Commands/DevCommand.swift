@@ -71,12 +71,13 @@ extension Command {
             provider: configuration?.provider?.rawValue, policy: invocation.value("policy"),
             channels: credentials.channels, skills: invocation.values("skills"))
         var runtime = image == nil ? nil : AgentRuntime.openClaw.kind
+        try await build?.check(invocation)
+        try await NodeStart.ensure(invocation, mesh: mesh)
         if let build {
             let built = try await build.run(invocation)
             image = built.image
             runtime = built.keepsContract ? AgentRuntime.byo.kind : AgentRuntime.openClaw.kind
         }
-        try await NodeStart.ensure(invocation, mesh: mesh)
         try await AgentStart(
             request: CreateSandbox(
                 sandboxName: name,
