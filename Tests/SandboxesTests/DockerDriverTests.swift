@@ -235,8 +235,8 @@ struct DockerDriverTests {
         try await with { world in
             let driver = try world.driver()
             try await driver.recover()
-            // Tells how many it could start, as each waits for its word to end.
-            try await world.create("bomb", "n=0; while [ $n -lt 200 ]; do sleep 30 & n=$((n+1)); done; echo all", by: driver)
+            // The shell that can start no more ends; the first one stays, so that its sandbox can be looked at.
+            try await world.create("bomb", "(n=0; while [ $n -lt 200 ]; do sleep 30 & n=$((n+1)); done; echo all); exec sleep 1000", by: driver)
             try await world.create("hog", "x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done", by: driver)
             for (name, limits) in [
                 ("bomb", SandboxSpec.Limits(pids: 64)), ("hog", SandboxSpec.Limits(memoryBytes: 64 << 20)),
