@@ -214,8 +214,8 @@ public struct SandboxLogs: PeerOperation {
 
     public struct Answer: Codable, Sendable {
         public let lines: [String]
-        /// When each line was written, in milliseconds since 1970, UTC, where that was asked for; nil for a line that was
-        /// stored without its time.
+        /// When each line was written, in milliseconds since 1970, UTC, where that was asked for; nil for a line that
+        /// was stored without its time.
         public let times: [Int?]?
         /// The log each line is from, where more than one was asked for.
         public let logs: [SandboxLog]?

@@ -45,7 +45,8 @@ actor ImageFetches {
         fetches = fetches.filter { $0.value.result == nil }
         guard fetches.count < Self.maximum else {
             throw OperationFailure(
-                .conflict, "\(Self.maximum) images are being fetched already", hint: "try again when one of them is here")
+                .conflict, "\(Self.maximum) images are being fetched already",
+                hint: "try again when one of them is here")
         }
         fetches[image] = Fetch()
         Task {

@@ -2,8 +2,8 @@ import Glibc
 
 /// A line of a sandbox's log, without its newline.
 public struct LogLine: Sendable, Equatable {
-    /// When its first byte came: milliseconds since 1970, UTC. Nil for lines that were stored without a time, as by older
-    /// versions and by programs that write to the log themselves.
+    /// When its first byte came: milliseconds since 1970, UTC. Nil for lines that were stored without a time, as by
+    /// older versions and by programs that write to the log themselves.
     public let time: Int?
     public let text: String
 
@@ -22,9 +22,9 @@ public struct LogLine: Sendable, Equatable {
     }
 }
 
-/// The time before a stored line: `2026-11-30T15:00:00.123Z` and a unit separator, which no program prints between a date
-/// and its message. So a line of an older log that begins with a date of its own is not taken for a stamped one, and a
-/// person reads the file as it is.
+/// The time before a stored line: `2026-11-30T15:00:00.123Z` and a unit separator, which no program prints between a
+/// date and its message. So a line of an older log that begins with a date of its own is not taken for a stamped one,
+/// and a person reads the file as it is.
 enum LogStamp {
     /// Bytes of the time, and with the separator behind it.
     static let timeLength = 24, length = timeLength + 1

@@ -70,14 +70,15 @@ public final class DockerDriver: SandboxDriver {
     }
 
     private static func problem(of facts: DockerEngine.Facts) -> String? {
-        // A workspace must belong to the agent inside and be the node's to restore outside, and freezing needs a control group.
+        // A workspace must belong to the agent inside and be the node's to restore outside, and freezing needs a control
+        // group.
         switch facts.userMapping {
         case .rootless:
-            "it is rootless, so an agent's user inside is one outside whose files this node cannot restore, and it may not be "
-                + "able to pause; '--driver embedded' confines agents without root too"
+            "it is rootless, so an agent's user inside is one outside whose files this node cannot restore, and it may "
+                + "not be able to pause; '--driver embedded' confines agents without root too"
         case .remapped:
-            "it gives users in containers other numbers (userns-remap), so this node cannot restore an agent's files; use an "
-                + "engine without it, or '--driver embedded'"
+            "it gives users in containers other numbers (userns-remap), so this node cannot restore an agent's files; use "
+                + "an engine without it, or '--driver embedded'"
         case nil: nil
         }
     }
@@ -238,8 +239,8 @@ public final class DockerDriver: SandboxDriver {
         // Others are the runtimes that kars knows by name.
         if spec.runtimeKind == "byo", image.Config?.Labels?[ImageContract.label] != ImageContract.version {
             throw .invalidSpec(
-                reason: "the image \(name) is not labelled \(ImageContract.label)=\(ImageContract.version), so it does not say that it "
-                    + "keeps the runtime contract")
+                reason: "the image \(name) is not labelled \(ImageContract.label)=\(ImageContract.version), so it does not "
+                    + "say that it keeps the runtime contract")
         }
         guard !spec.command.isEmpty || !image.command.isEmpty else {
             throw .invalidSpec(reason: "the image \(name) names no command")

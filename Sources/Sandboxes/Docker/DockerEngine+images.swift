@@ -3,7 +3,8 @@ import Transport
 
 /// Images that are fetched or built, told line by line.
 extension DockerEngine {
-    /// The longest silence while layers come, of which the engine tells all the time, and while a step of a build works.
+    /// The longest silence while layers come, of which the engine tells all the time, and while a step of a build
+    /// works.
     private static let pullPatience = Duration.seconds(300), buildPatience = Duration.seconds(1800)
     /// Of an answer that is a refusal.
     private static let maximumRefusalBytes = 64 << 10
@@ -36,8 +37,8 @@ extension DockerEngine {
     func build(_ name: String, context: [UInt8], report: (String) -> Void) async throws(SandboxError) {
         // Steps that failed leave no container behind.
         let refusal = try await follow(
-            "/build?t=\(Self.escaped(name))&rm=1&forcerm=1", headers: ["content-type": "application/x-tar"], body: context,
-            patience: Self.buildPatience
+            "/build?t=\(Self.escaped(name))&rm=1&forcerm=1", headers: ["content-type": "application/x-tar"],
+            body: context, patience: Self.buildPatience
         ) { line in
             let said = line.stream ?? (line.progressDetail?.current == nil ? line.status : nil) ?? ""
             for text in said.split(whereSeparator: \.isNewline) { report(String(text)) }

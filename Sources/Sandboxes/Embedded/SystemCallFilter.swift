@@ -4,18 +4,18 @@ import Glibc
 /// The system calls an embedded sandbox is refused, compiled for the kernel (`seccomp(2)`).
 ///
 /// Bubblewrap sets it on the sandbox's first process after all is in place, so that everything inside has it for good.
-/// What is refused is what an agent never needs and the kernel's holes are often found in, or what would reach beyond the
-/// namespaces; the rest is allowed, as agents are any programs. Programs of another architecture than the host's, such as
-/// 32-bit ones, are refused every call.
+/// What is refused is what an agent never needs and the kernel's holes are often found in, or what would reach beyond
+/// the namespaces; the rest is allowed, as agents are any programs. Programs of another architecture than the host's,
+/// such as 32-bit ones, are refused every call.
 struct SystemCallFilter {
     /// Answer EPERM, whatever their arguments.
     static let refused = [
         // The view of the file system.
-        "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount",
-        "fspick", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd", "fanotify_init",
+        "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig",
+        "fsmount", "fspick", "mount_setattr", "swapon", "swapoff", "quotactl", "quotactl_fd", "fanotify_init",
         // The kernel itself.
-        "init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms", "kexec_load",
-        "kexec_file_load", "reboot", "bpf", "perf_event_open", "syslog", "lookup_dcookie", "acct", "uselib", "_sysctl",
+        "init_module", "finit_module", "delete_module", "create_module", "query_module", "get_kernel_syms",
+        "kexec_load", "kexec_file_load", "reboot", "bpf", "perf_event_open", "syslog", "lookup_dcookie", "acct", "uselib", "_sysctl",
         "sysfs", "ustat", "nfsservctl", "vhangup", "iopl", "ioperm", "vm86", "vm86old",
         // Keys, which no namespace keeps apart.
         "add_key", "request_key", "keyctl",

@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Glibc
 
-/// The image that images of agents begin with: kars, the libraries it needs and their loader, the authorities it trusts,
-/// and the reference agent as what it runs. Nothing is fetched for it unless it is put on another image.
+/// The image that images of agents begin with: kars, the libraries it needs and their loader, the authorities it
+/// trusts, and the reference agent as what it runs. Nothing is fetched for it unless it is put on another image.
 public enum BaseImage {
     /// Its name at the engine; a Dockerfile begins `FROM kars-sandbox-base:dev`.
     public static let name = "kars-sandbox-base:dev"
@@ -36,7 +36,9 @@ public enum BaseImage {
             // An image that is put on another one keeps what that has.
             if image == nil {
                 try files.createDirectory(atPath: root + "/etc/ssl/certs", withIntermediateDirectories: true)
-                if access(authorities, R_OK) == 0 { try files.copyItem(atPath: authorities, toPath: root + authorities) }
+                if access(authorities, R_OK) == 0 {
+                    try files.copyItem(atPath: authorities, toPath: root + authorities)
+                }
                 let spec = SandboxSpec(name: "sandbox")
                 for (name, text) in SandboxLayout.settings(for: spec) where !["hosts", "hostname"].contains(name) {
                     try Data(text.utf8).write(to: URL(filePath: "\(root)/etc/\(name)"))

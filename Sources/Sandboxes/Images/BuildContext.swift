@@ -40,8 +40,8 @@ struct BuildContext {
         let status = Spawn.reap(pid)
         guard let bytes else {
             throw .invalidSpec(
-                reason: "\(folder) holds more than \(Self.maximumBytes >> 20) MiB; a .dockerignore leaves out what the image "
-                    + "does not need")
+                reason: "\(folder) holds more than \(Self.maximumBytes >> 20) MiB; a .dockerignore leaves out what the "
+                    + "image does not need")
         }
         guard status == 0 else {
             lseek(complaint, 0, SEEK_SET)
@@ -77,8 +77,8 @@ struct BuildContext {
                 found.append(inner.joined(separator: "/"))
                 guard found.count <= Self.maximumEntries else {
                     throw .invalidSpec(
-                        reason: "\(folder) holds more than \(Self.maximumEntries) files; a .dockerignore leaves out what the "
-                            + "image does not need")
+                        reason: "\(folder) holds more than \(Self.maximumEntries) files; a .dockerignore leaves out what "
+                            + "the image does not need")
                 }
             }
         }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// The agent's output in two open files, each line behind the time it began (``LogStamp``). A full file is copied to the
-/// other and cut, so that neither the host's log folder nor a name in it is ever visible inside the sandbox.
+/// The agent's output in two open files, each line behind the time it began (``LogStamp``). A full file is copied to
+/// the other and cut, so that neither the host's log folder nor a name in it is ever visible inside the sandbox.
 struct RotatingLog: Sendable {
     /// Bytes of the current file before it is rotated; the two hold at most twice that and ``longestSurplus``.
     static let defaultLimit = 10 << 20

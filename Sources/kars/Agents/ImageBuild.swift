@@ -18,7 +18,9 @@ struct ImageBuild {
     init?(_ invocation: Invocation, sandbox: String) throws(UsageError) {
         buildsBase = invocation.flag("build-base")
         base = invocation.value("base-image")
-        guard buildsBase || base == nil else { throw .refused("--base-image says what --build-base builds on; give that too") }
+        guard buildsBase || base == nil else {
+            throw .refused("--base-image says what --build-base builds on; give that too")
+        }
         guard invocation.flag("build") || !invocation.isGiven("build-folder") else {
             throw .refused("--build-folder says where --build finds its Dockerfile; give that too")
         }
@@ -28,7 +30,8 @@ struct ImageBuild {
             }
             let folder = absolutePath(invocation.value("build-folder") ?? ".")
             guard FileManager.default.isReadableFile(atPath: folder + "/Dockerfile") else {
-                throw .refused("there is no Dockerfile that can be read in \(folder); --build-folder names another folder")
+                throw .refused(
+                    "there is no Dockerfile that can be read in \(folder); --build-folder names another folder")
             }
             agent = (invocation.value("image") ?? "kars-sandbox-\(sandbox):dev", folder)
         } else {
@@ -67,7 +70,9 @@ struct ImageBuild {
         let hasBase = try await builder.has(BaseImage.name)
         if buildsBase || !hasBase {
             let executable = try ownExecutable()
-            try await follow(BaseImage.name) { try await builder.buildBase(on: base, karsExecutable: executable, report: $0) }
+            try await follow(BaseImage.name) {
+                try await builder.buildBase(on: base, karsExecutable: executable, report: $0)
+            }
         }
         guard let agent else { return (BaseImage.name, true) }
         try await follow(agent.image) { try await builder.build(agent.image, from: agent.folder, report: $0) }

@@ -9,7 +9,8 @@ enum PastTime {
             return milliseconds(now) - Int(ago.components.seconds) * 1000
         }
         // Foundation takes what merely begins with a date.
-        guard text.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)/) != nil else { return nil }
+        let form = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)/
+        guard text.wholeMatch(of: form) != nil else { return nil }
         let date = (try? Date(text, strategy: .iso8601))
             ?? (try? Date(text, strategy: Date.ISO8601FormatStyle(includingFractionalSeconds: true)))
         return date.map(milliseconds)
