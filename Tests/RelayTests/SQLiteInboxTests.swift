@@ -6,9 +6,11 @@ import Testing
 @testable import Relay
 
 extension InboxStore {
-    func store(_ message: InboxMessage, completion: @escaping @Sendable (StoreOutcome) -> Void) {
+    func store(
+        _ message: InboxMessage, isSent: Bool = false, completion: @escaping @Sendable (StoreOutcome) -> Void
+    ) {
         let key = keys.key(recipient: message.recipient, sender: message.sender, id: message.id)
-        store(message, key: key, completion: completion)
+        store(message, key: key, isSent: isSent, completion: completion)
     }
     func store(_ message: InboxMessage) async -> StoreOutcome {
         await withCheckedContinuation { continuation in store(message) { continuation.resume(returning: $0) } }

@@ -192,14 +192,16 @@ extension ConnectionTable {
                 sender: sender, id: submission.id, expires: submission.expires,
                 frame: submission.frame)
             reserve(size, from: sender, in: mailbox)
-            store.store(message, key: key) { [self] outcome in
+            // Read once: what is sent is what the store believes to be.
+            let isSent = mailbox.isLive && !isKnown && (mailbox.socket.map { $0.queuedBytes < limits.lagBytes } ?? false)
+            store.store(message, key: key, isSent: isSent) { [self] outcome in
                 if outcome != .stored { release(size, of: InboxLane(recipient: recipient, sender: sender)) }
                 completion(outcome)
             }
             guard let connection = mailbox.connection, let socket = mailbox.socket else {
                 return .absent(recipient)
             }
-            if mailbox.isLive && !isKnown && socket.queuedBytes < limits.lagBytes {
+            if isSent {
                 mailbox.cursor = message.sequence
                 return .forward(socket)
             }

@@ -26,10 +26,11 @@ enum AckPairs {
         for index in operations.indices.reversed() {
             switch operations[index] {
             case .acknowledge(_, _, let tag, _): ackOfTag[tag] = index
-            case .store(let message, _, let tag, _) where !untouchable.contains(message.recipient):
-                guard let ack = ackOfTag[tag], case .acknowledge(message.id, message.recipient, _, _) = operations[ack]
+            case .store(let stored, _) where !untouchable.contains(stored.message.recipient):
+                let message = stored.message
+                guard let ack = ackOfTag[stored.tag], case .acknowledge(message.id, message.recipient, _, _) = operations[ack]
                 else { continue }
-                ackOfTag[tag] = nil
+                ackOfTag[stored.tag] = nil
                 ackOfStore[index] = ack
             case .store, .move, .read, .expire, .flush: break
             }

@@ -11,8 +11,6 @@ import Storage
 struct IDMemory {
     /// Ids put into blocks for each new one, so that the old are done long before the new fill the memory.
     private static let foldedPerID = 2
-    /// Ids put into blocks with a change that brings none.
-    private static let foldedAtLeast = 64
     /// Blocks looked through with each expiry.
     private static let sweptBlocks = 256
 
@@ -95,18 +93,17 @@ struct IDMemory {
     /// At the end of a change: writes what it remembered, and goes on with putting older ids into blocks.
     mutating func write(on connection: Connection) throws {
         let count = added.count
-        if count > 0 {
-            try connection.execute(
-                "INSERT INTO recent (place, ids) VALUES (?, ?)", .integer(nextPlace), .blob(RememberedIDs.encode(added)))
-            nextPlace += 1
-            added.removeAll(keepingCapacity: true)
-        }
+        guard count > 0 else { return }
+        try connection.execute(
+            "INSERT INTO recent (place, ids) VALUES (?, ?)", .integer(nextPlace), .blob(RememberedIDs.encode(added)))
+        nextPlace += 1
+        added.removeAll(keepingCapacity: true)
         if newest.count >= capacity, folding.isEmpty {
             folding = newest.map { RememberedID(key: $0.key, expires: $0.value) }.sorted { $0.key < $1.key }
             foldingPlace = nextPlace - 1
             newest = [:]
         }
-        try fold(max(count * Self.foldedPerID, Self.foldedAtLeast), on: connection)
+        try fold(count * Self.foldedPerID, on: connection)
     }
 
     private mutating func fold(_ count: Int, on connection: Connection) throws {

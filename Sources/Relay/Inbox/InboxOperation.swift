@@ -1,6 +1,17 @@
+/// A message with what the inbox needs to know of it.
+struct StoredMessage: Sendable {
+    let message: InboxMessage
+    /// Of recipient, sender and id.
+    let key: MessageKey
+    /// Of recipient and id.
+    let tag: Int64
+    /// Whether its recipient was sent it already, so that an ack may come soon.
+    let isSent: Bool
+}
+
 /// What waits for the thread of ``SQLiteInbox``, with whom to tell the result.
 enum InboxOperation: Sendable {
-    case store(InboxMessage, MessageKey, tag: Int64, @Sendable (StoreOutcome) -> Void)
+    case store(StoredMessage, @Sendable (StoreOutcome) -> Void)
     case acknowledge(String, MeshAddress, tag: Int64, @Sendable (FreedMessage?) -> Void)
     case move(from: MeshAddress, to: MeshAddress, sequence: Int64, @Sendable (MovedMessages?) -> Void)
     case read(MeshAddress, after: Int64, now: Int64, limit: InboxUsage, @Sendable (PendingMessages?) -> Void)
@@ -8,7 +19,7 @@ enum InboxOperation: Sendable {
     case flush(@Sendable () -> Void)
 
     /// Bytes of messages it holds.
-    var bytes: Int { if case .store(let message, _, _, _) = self { message.frame.count } else { 0 } }
+    var bytes: Int { if case .store(let stored, _) = self { stored.message.frame.count } else { 0 } }
 
     /// Whether somebody waits for its result to go on.
     var isUrgent: Bool {
@@ -21,7 +32,7 @@ enum InboxOperation: Sendable {
     /// Tells that it had no effect.
     func fail() {
         switch self {
-        case .store(_, _, _, let completion): completion(.failed)
+        case .store(_, let completion): completion(.failed)
         case .acknowledge(_, _, _, let completion): completion(nil)
         case .move(_, _, _, let completion): completion(nil)
         case .read(_, _, _, _, let completion): completion(nil)

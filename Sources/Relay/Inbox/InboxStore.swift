@@ -14,8 +14,12 @@ protocol InboxStore: Sendable {
 
     /// Stores a message unless its id was seen within its time to live, also if it was acked since.
     ///
-    /// - Parameter key: of its recipient, sender and id, by ``keys``.
-    func store(_ message: InboxMessage, key: MessageKey, completion: @escaping @Sendable (StoreOutcome) -> Void)
+    /// - Parameters:
+    ///   - key: of its recipient, sender and id, by ``keys``.
+    ///   - isSent: whether its recipient is sent it at once: under load it then waits a little for the ack, with which it
+    ///     need not be written. It counts as stored in either case.
+    func store(
+        _ message: InboxMessage, key: MessageKey, isSent: Bool, completion: @escaping @Sendable (StoreOutcome) -> Void)
 
     /// Deletes the oldest message with that id from this recipient's inbox, if there is one.
     func acknowledge(

@@ -26,6 +26,10 @@ final class SQLiteInbox: InboxStore {
         var urgent = 0
         /// Operations of the last change.
         var lastBatch = 0
+        /// Whether a change was handed over that will take operations.
+        var isSubmitted = false
+        /// When messages that wait for their acks are written; nil while none does.
+        var patience: ContinuousClock.Instant?
     }
 
     /// The operations a change took from the queue; nil until it ran.
@@ -41,6 +45,7 @@ final class SQLiteInbox: InboxStore {
     private let waiting = Atomic<Int>(0)
     private let logger: Logger
     private let commitDelay: Duration
+    private let ackDelay: Duration
     private let metrics: RelayMetrics?
     private let didReport: @Sendable () -> Void
     /// What was there at the opening.
@@ -57,14 +62,16 @@ final class SQLiteInbox: InboxStore {
     ///   - recentIDs: messages that ``InboxContents/recentKeys`` names, of which three quarters at most are remembered in
     ///     memory before they make room.
     ///   - commitDelay: how long a commit under load waits for more to join it.
+    ///   - ackDelay: how long a message that was sent waits for its ack under load before it is written.
     ///   - clocks: of the machine.
     ///   - didReport: called when completions of a change were called: behind the last one, and before that of a flush.
     init(
-        path: String, recentIDs: Int, commitDelay: Duration = .zero, clocks: SteadyClock.Sources = .system,
-        metrics: RelayMetrics? = nil, logger: Logger, didReport: @escaping @Sendable () -> Void = {},
+        path: String, recentIDs: Int, commitDelay: Duration = .zero, ackDelay: Duration = .zero,
+        clocks: SteadyClock.Sources = .system, metrics: RelayMetrics? = nil, logger: Logger, didReport: @escaping @Sendable () -> Void = {},
         onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
     ) throws {
         self.commitDelay = commitDelay
+        self.ackDelay = ackDelay
         self.metrics = metrics
         self.didReport = didReport
         database = try Database(path: path, migrations: InboxSchema.migrations, onDamage: onDamage)
@@ -85,8 +92,11 @@ final class SQLiteInbox: InboxStore {
 
     var queuedBytes: Int { waiting.load(ordering: .relaxed) }
 
-    func store(_ message: InboxMessage, key: MessageKey, completion: @escaping @Sendable (StoreOutcome) -> Void) {
-        enqueue(.store(message, key, tag: keys.tag(recipient: message.recipient, id: message.id), completion))
+    func store(
+        _ message: InboxMessage, key: MessageKey, isSent: Bool, completion: @escaping @Sendable (StoreOutcome) -> Void
+    ) {
+        let tag = keys.tag(recipient: message.recipient, id: message.id)
+        enqueue(.store(StoredMessage(message: message, key: key, tag: tag, isSent: isSent), completion))
     }
 
     func acknowledge(
@@ -133,9 +143,8 @@ extension SQLiteInbox {
             waiting.add(operation.bytes, ordering: .relaxed)
             queue.operations.append(operation)
             if operation.isUrgent { queue.urgent += 1 }
-            // The change that was handed over for the first one takes the others along. The database is open
-            // here, so it does not complete within the call.
-            if queue.operations.count == 1 { submit() }
+            // The change that was handed over for the first one takes the others along.
+            submit(&queue)
             return true
         }
     }
@@ -145,8 +154,8 @@ extension SQLiteInbox {
         let end = ContinuousClock.now + commitDelay
         while .now < end {
             let mayWait = queue.withLock {
-                $0.urgent == 0 && $0.lastBatch >= Self.busyBatch && $0.operations.count < Self.maximumBatch
-                    && !$0.isClosed
+                $0.urgent == 0 && $0.operations.count < Self.maximumBatch && !$0.isClosed
+                    && ($0.lastBatch >= Self.busyBatch || $0.patience != nil)
             }
             guard mayWait else { return }
             usleep(Self.gatherStep)
@@ -154,37 +163,63 @@ extension SQLiteInbox {
     }
 
     /// Takes the next operations from the queue, so many that a change stays short under load.
-    private func takeOperations() -> [InboxOperation] {
-        queue.withLock { queue in
+    private func takeOperations() -> InboxBatch {
+        let (operations, mayLeaveSome) = queue.withLock { queue -> ([InboxOperation], Bool) in
+            let isBusy = max(queue.operations.count, queue.lastBatch) >= Self.busyBatch
+            let mayLeaveSome =
+                isBusy && queue.urgent == 0 && !queue.isClosed && ackDelay > .zero
+                && queue.patience.map { $0 > .now } ?? true
+            if !mayLeaveSome { queue.patience = nil }
             queue.urgent = 0
             queue.lastBatch = queue.operations.count
+            queue.isSubmitted = false
+            var operations: [InboxOperation] = []
             guard queue.operations.count > Self.maximumBatch, !queue.isClosed else {
-                var operations: [InboxOperation] = []
                 swap(&operations, &queue.operations)
-                return operations
+                return (operations, mayLeaveSome)
             }
-            let operations = Array(queue.operations.prefix(Self.maximumBatch))
+            operations = Array(queue.operations.prefix(Self.maximumBatch))
             queue.operations.removeFirst(Self.maximumBatch)
-            submit()
-            return operations
+            submit(&queue)
+            return (operations, false)
+        }
+        let batch = InboxBatch(operations)
+        guard mayLeaveSome else { return batch }
+        var rest = batch
+        let unacked = rest.removeUnacked()
+        guard !unacked.isEmpty else { return batch }
+        return queue.withLock { queue in
+            // Somebody waits by now, or nothing will be taken any more.
+            if queue.urgent > 0 || queue.isClosed { return batch }
+            queue.operations.insert(contentsOf: unacked, at: 0)
+            if queue.patience == nil { queue.patience = .now + ackDelay }
+            submit(&queue)
+            return rest
         }
     }
 
+    /// Hands over a change, unless one is on its way. The database is open here, so it does not complete within the call.
+    private func submit(_ queue: inout Queue) {
+        guard !queue.isSubmitted else { return }
+        queue.isSubmitted = true
+        submit()
+    }
+
     private func submit() {
-        let batch = Batch()
+        let taken = Batch()
         database.submit { [self] connection in
             gather()
-            let operations = takeOperations()
-            batch.operations.withLock { $0 = operations }
-            batch.began.withLock { $0 = .now }
-            return try run(operations, on: connection)
+            let batch = takeOperations()
+            taken.operations.withLock { $0 = batch.operations }
+            taken.began.withLock { $0 = .now }
+            return try run(batch, on: connection)
         } completion: { [self] result in
             // A change whose transaction could not begin never ran: its operations still wait.
-            let operations = batch.operations.withLock { $0 } ?? takeOperations()
+            let operations = taken.operations.withLock { $0 } ?? takeOperations().operations
             waiting.subtract(operations.reduce(0) { $0 + $1.bytes }, ordering: .relaxed)
             switch result {
             case .success(let reports):
-                if let metrics, let began = batch.began.withLock({ $0 }) {
+                if !operations.isEmpty, let metrics, let began = taken.began.withLock({ $0 }) {
                     metrics.commitSeconds.observe((ContinuousClock.now - began) / .seconds(1))
                 }
                 for report in reports {
@@ -203,13 +238,11 @@ extension SQLiteInbox {
     }
 
     /// Does all operations and returns what to report once they are on disk.
-    private func run(
-        _ operations: [InboxOperation], on connection: Connection
-    ) throws -> [InboxReport] {
+    private func run(_ batch: InboxBatch, on connection: Connection) throws -> [InboxReport] {
         try memory.withLock { memory in
             do {
                 try memory.prepare(on: connection)
-                let reports = try run(operations, &memory, on: connection)
+                let reports = try run(batch, &memory, on: connection)
                 try memory.write(on: connection)
                 return reports
             } catch {
@@ -221,25 +254,26 @@ extension SQLiteInbox {
     }
 
     private func run(
-        _ operations: [InboxOperation], _ memory: inout IDMemory, on connection: Connection
+        _ batch: InboxBatch, _ memory: inout IDMemory, on connection: Connection
     ) throws -> [InboxReport] {
-        let ackOfStore = AckPairs.find(in: operations)
-        var freedByAck = [FreedMessage?](repeating: nil, count: ackOfStore.count)
+        let operations = batch.operations
+        var freedByAck = [FreedMessage?](repeating: nil, count: batch.acks.count)
         var reports: [InboxReport] = []
         reports.reserveCapacity(operations.count)
         for index in operations.indices {
             switch operations[index] {
-            case .store(let message, let key, let tag, let completion):
-                if try memory.contains(key, on: connection) {
+            case .store(let stored, let completion):
+                let message = stored.message
+                if try memory.contains(stored.key, on: connection) {
                     reports.append(.stored(completion, .duplicate))
                     continue
                 }
-                memory.remember(key, expires: message.expires)
-                if let ack = ackOfStore.isEmpty ? nil : ackOfStore[index], ack >= 0 {
+                memory.remember(stored.key, expires: message.expires)
+                if let ack = batch.ack(of: index) {
                     // Its frame need not be written at all.
                     freedByAck[ack] = FreedMessage(sender: message.sender, bytes: message.frame.count)
                 } else {
-                    try InboxSQL.insert(message, tag: tag, on: connection)
+                    try InboxSQL.insert(message, tag: stored.tag, on: connection)
                 }
                 reports.append(.stored(completion, .stored))
             case .acknowledge(let id, let recipient, let tag, let completion):
