@@ -83,7 +83,6 @@ final class MeshStream: PeerStream {
 
     func send(_ item: StreamItem) async throws {
         guard !item.bytes.isEmpty else { return }
-        // Well below the least window, so that a piece fits into any.
         var rest = item.bytes[...]
         while !rest.isEmpty {
             let piece = rest.prefix(pieceBytes)
@@ -92,7 +91,11 @@ final class MeshStream: PeerStream {
         }
     }
 
-    private var pieceBytes: Int { limits.minimumWindow / 2 }
+    /// Some pieces to a window, so that one leaves while another is confirmed; and few enough bytes for the least window.
+    private var pieceBytes: Int {
+        let window = state.withLock { Int(clamping: $0.out.limit - $0.out.confirmed) }
+        return max(limits.minimumWindow / 2, min(window / 8, StreamFrame.maximumContent / 2))
+    }
 
     private func send(piece: [UInt8], _ channel: StreamItem.Channel) async throws {
         while true {
@@ -196,7 +199,7 @@ final class MeshStream: PeerStream {
     }
 
     private func take(_ offset: UInt64, _ channel: UInt8, _ content: [UInt8]) {
-        enum Step { case go, end(StreamResult), fail(String) }
+        enum Step { case go, end, fail(String) }
         let step = state.withLock { state -> Step in
             guard state.failure == nil else { return .go }
             guard let kind = StreamItem.Channel(rawValue: channel) else { return .fail("an unknown channel") }
@@ -225,14 +228,15 @@ final class MeshStream: PeerStream {
             case .taken:
                 state.misses = false
                 guard let result else { return .go }
+                // Together with the last piece, so that whoever takes that knows how it ended.
+                state.result = result
                 state.owesWindow = true
-                return .end(result)
+                return .end
             }
         }
         switch step {
-        case .go: break
+        case .go, .end: break
         case .fail(let what): return end(OperationFailure(.refused, "\(peer.did) sent \(what) on a stream"), tells: true)
-        case .end(let result): state.withLock { $0.result = result }
         }
         wake(\.readers)
         if case .end = step { wake(\.writers) }
