@@ -131,7 +131,8 @@ import Testing
         }
     }
 
-    @Test func anEndOfThePairingEndsTheStreamAtBothEnds() async throws {
+    /// Also when nobody says so, as with one that expires.
+    @Test(arguments: [true, false]) func anEndOfThePairingEndsTheStreamAtBothEnds(isTold: Bool) async throws {
         try await withPair(quick, quick) { _, a, b in
             let failed = Mutex<OperationFailure?>(nil)
             b.table.register(stream: EchoStream.self) { _, _ in
@@ -145,7 +146,7 @@ import Testing
             }
             let stream = try await a.calls.open(EchoStream(), at: b.name)
             b.endPairing()
-            await b.calls.reconsiderStreams()
+            if isTold { await b.calls.reconsiderStreams() }
             let failure = await #expect(throws: OperationFailure.self) { _ = try await stream.next() }
             #expect(failure?.code == .refused)
             try await waitUntil("the work ended") { failed.withLock { $0?.code } == .refused }

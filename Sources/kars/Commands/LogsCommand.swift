@@ -56,10 +56,12 @@ extension Command {
         let request = LogRequest(
             tail: try invocation.integer("tail") ?? (since == nil ? 100 : mostLines), log: log,
             follows: invocation.flag("follow"), since: since, withTimes: text.hasTimes || isJSON ? true : nil)
+        // A controller is asked for what is written in its cluster alone.
+        let isHere = invocation.flag("local") || ClusterDoor.context(invocation) != nil
         try await NodeConnection.open(invocation) { node in
             try await LogWatch(
                 name: invocation.required("name"), request: request, saysWhenCut: !invocation.isGiven("tail"), text: text,
-                place: invocation.flag("local") ? .here : invocation.flag("cloud") ? .elsewhere : .anywhere, node: node
+                place: isHere ? .here : invocation.flag("cloud") ? .elsewhere : .anywhere, node: node
             ).run()
         }
     }
