@@ -72,15 +72,17 @@ test-cluster-moves: image ## The longer run of moves to a cluster and back while
 fuzz: setup ## Feed every decoder that meets strangers from libFuzzer for FUZZ_SECONDS (60)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),60)
 
-bench: release ## Measure start-up, sandboxes, sessions, the relay and the registry beside their limits or the Python library
+bench: release ## Measure start-up, sandboxes, sessions, relay, registry and peers beside their limits or the Python library
 	$(RELEASE) --product kars-bench
 	$(RELEASE) --product kars-bench-relay
 	$(RELEASE) --product kars-bench-registry
+	$(RELEASE) --product kars-bench-peer
 	@scripts/bench
 	@scripts/bench-sandboxes
 	@scripts/bench-sessions
 	@$$($(SWIFT) build -c release --show-bin-path)/kars-bench-relay
 	@scripts/bench-registry
+	@$$($(SWIFT) build -c release --show-bin-path)/kars-bench-peer
 
 image: release ## Write .build/image/kars.tar, the root file system of a container
 	@mkdir -p .build/image

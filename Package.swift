@@ -65,9 +65,15 @@ let package = Package(
         .executableTarget(
             name: "kars-bench", dependencies: ["MeshIdentity", "CSodium"], path: "Benchmarks/kars-bench",
             swiftSettings: strict),
-        .target(name: "BenchSupport", path: "Benchmarks/support", swiftSettings: strict),
+        .target(
+            name: "BenchSupport", dependencies: ["Transport", "MeshIdentity"], path: "Benchmarks/support",
+            swiftSettings: strict),
         .executableTarget(
             name: "kars-bench-relay", dependencies: ["Transport", "MeshIdentity", "BenchSupport"], path: "Benchmarks/relay",
+            swiftSettings: strict),
+
+        .executableTarget(
+            name: "kars-bench-peer", dependencies: ["MeshNode", "CSodium", "BenchSupport"], path: "Benchmarks/peer",
             swiftSettings: strict),
 
         .executableTarget(
