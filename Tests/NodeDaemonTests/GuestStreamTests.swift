@@ -79,6 +79,14 @@ struct GuestStreamTests {
             let me = try await local.client.call(PeerStatus()).did
             let row = "\(me) \(StreamGuestShell.name)"
             #expect(try await audit(at: cloud).filter { $0 == row }.count == 2)
+            // One that reads nothing is no obstacle, and one that ends meanwhile none for its peer.
+            let deaf = try await run("exec 0<&-; sleep 0.1; exit 6", at: local)
+            let typist = Task {
+                for _ in 0..<40 { try await deaf.send(StreamItem(.input, [UInt8](repeating: 7, count: 64 << 10))) }
+            }
+            #expect(try await output(of: deaf).result.status == 6)
+            typist.cancel()
+            _ = await typist.result
             // What cannot be run says so.
             let none = try await local.client.open(StreamShell(sandboxName: "a", request: ShellRequest(command: ["/none"])))
             #expect(try await output(of: none).result.status == 127)

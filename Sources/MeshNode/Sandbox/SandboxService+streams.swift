@@ -9,7 +9,7 @@ extension SandboxService {
         let record = try record(request.sandboxName)
         guard record.home.key == identity.publicKey else {
             let there = StreamGuestLogs(lineage: record.lineage, request: request.request)
-            return { try await StreamBridge.run($0, over: try await calls.open(there, at: record.home)) }
+            return { try await StreamBridge.run($0, over: try await Self.open(there, of: record, calls)) }
         }
         return { [self] in try await feed(request.request, of: record.name, to: $0) { _ = try await self.record(record.name) } }
     }
@@ -20,9 +20,20 @@ extension SandboxService {
         try request.request.validate()
         guard record.home.key == identity.publicKey else {
             let there = StreamGuestShell(lineage: record.lineage, request: request.request)
-            return { try await StreamBridge.run($0, over: try await calls.open(there, at: record.home)) }
+            return { try await StreamBridge.run($0, over: try await Self.open(there, of: record, calls)) }
         }
         return try shellWork(request.request, of: record.name)
+    }
+
+    private static func open(
+        _ operation: some StreamOperation, of record: SandboxRecord, _ calls: MeshCalls
+    ) async throws -> any PeerStream {
+        do { return try await calls.open(operation, at: record.home) } catch let failure as OperationFailure
+        where failure.isUnknownOperation {
+            throw OperationFailure(
+                .refused, "\(record.homeName) runs a version of kars that has no streams",
+                hint: "bring \(record.name) home with 'kars handoff \(record.name) --to local'")
+        }
     }
 
     // MARK: For other peers
