@@ -53,7 +53,8 @@ struct StoreLoad {
         let drainedPerSecond = Double(total) / ((ContinuousClock.now - began) / .seconds(1))
         for sender in senders { sender.peer.close() }
         for recipient in recipients { recipient.peer.close() }
-        return Result(confirmedPerSecond: confirmedPerSecond, drainedPerSecond: drainedPerSecond, residentBytes: resident)
+        return Result(
+            confirmedPerSecond: confirmedPerSecond, drainedPerSecond: drainedPerSecond, residentBytes: resident)
     }
 
     private final class Count: Sendable {

@@ -70,8 +70,8 @@ public struct RelayLimits: Sendable {
     /// How long a commit waits under load for more messages to share it. It delays receipts alone: whoever is
     /// connected gets a message before it is on disk.
     public var commitDelay: Duration = .milliseconds(3)
-    /// How long, under load, a message that was sent to its recipient waits for the ack before it is written: with the ack
-    /// it never is. It delays receipts alone, of messages that are not acked.
+    /// How long, under load, a message that was sent to its recipient waits for the ack before it is written: with the
+    /// ack it never is. It delays receipts alone, of messages that are not acked.
     public var ackDelay: Duration = .milliseconds(30)
     /// Ids remembered in memory, so that a repeated message is recognised before it is forwarded.
     public var recentIDs = 262_144

@@ -82,7 +82,8 @@ public final class RelayService: Sendable {
             let receipts = Receipts()
             let inbox = try SQLiteInbox(
                 path: "\(configuration.dataFolder)/\(Self.databaseName)", recentIDs: configuration.limits.recentIDs,
-                commitDelay: configuration.limits.commitDelay, ackDelay: configuration.limits.ackDelay, clocks: clocks, metrics: metrics, logger: logger,
+                commitDelay: configuration.limits.commitDelay, ackDelay: configuration.limits.ackDelay,
+                clocks: clocks, metrics: metrics, logger: logger,
                 didReport: { receipts.send() }, onDamage: { [logger, health] in health.report($0, logger) })
             store = inbox
             for index in 0..<configuration.threads { loops.append(try EventLoop(name: "relay-\(index)")) }

@@ -80,7 +80,9 @@ struct IDMemoryTests {
             // What is committed at this moment is what a kill leaves.
             try DatabaseBackup.write(of: folder.file("inbox.db"), to: folder.file("copy.db"), replacing: true)
             let copy = try open("copy.db")
-            for id in confirmed { #expect(await copy.store(message(1_000, id: id)) == .duplicate, "\(id) of \(number)") }
+            for id in confirmed {
+                #expect(await copy.store(message(1_000, id: id)) == .duplicate, "\(id) of \(number)")
+            }
             #expect(copy.contents.lastSequence == Int64(number + 1))
             copy.close()
         }
@@ -117,7 +119,8 @@ struct IDMemoryTests {
         }
         for number in 0..<20 { _ = await inbox.store(message(Int64(500 + number), id: "\(number)")) }
         // Each is there once, whatever became of the changes before.
-        #expect(await inbox.readPending(for: bob)?.messages.map(\.id).sorted() == (["before"] + (0..<20).map(String.init)).sorted())
+        let page = await inbox.readPending(for: bob)
+        #expect(page?.messages.map(\.id).sorted() == (["before"] + (0..<20).map(String.init)).sorted())
         #expect(await inbox.store(message(900, id: "before")) == .duplicate)
     }
 
@@ -156,8 +159,8 @@ struct IDMemoryTests {
         #expect(await inbox.acknowledge(id: tail + "x", recipient: bob) == FreedMessage(sender: alice, bytes: 3))
         #expect(await inbox.readPending(for: bob)?.messages.map(\.sequence) == [1, 3, 5, 6])
         // Who knows the keys of one relay knows none of another.
-        #expect(
-            inbox.keys.key(recipient: bob, sender: alice, id: "x") != other.keys.key(recipient: bob, sender: alice, id: "x"))
+        let keys = [inbox, other].map { $0.keys.key(recipient: bob, sender: alice, id: "x") }
+        #expect(keys[0] != keys[1])
         #expect(inbox.keys.tag(recipient: bob, id: "x") != other.keys.tag(recipient: bob, id: "x"))
     }
 
@@ -170,17 +173,20 @@ struct IDMemoryTests {
             for number in 1...rows {
                 let recipient = number % 3 == 0 ? carol : bob
                 try connection.execute(
-                    "INSERT INTO seen (seq, recipient, sender, id, expires) VALUES (?, ?, ?, ?, 1000)", SQLValue(number),
-                    .blob(recipient.bytes), .blob(alice.bytes), .text("\(number)"))
+                    "INSERT INTO seen (seq, recipient, sender, id, expires) VALUES (?, ?, ?, ?, 1000)",
+                    SQLValue(number), .blob(recipient.bytes), .blob(alice.bytes), .text("\(number)"))
                 guard number % 2 == 0 else { continue }
                 try connection.execute(
                     "INSERT INTO pending (recipient, seq, sender, id, expires, frame) VALUES (?, ?, ?, ?, 1000, ?)",
-                    .blob(recipient.bytes), SQLValue(number), .blob(alice.bytes), .text("\(number)"), .blob([UInt8(number % 256)]))
+                    .blob(recipient.bytes), SQLValue(number), .blob(alice.bytes), .text("\(number)"),
+                    .blob([UInt8(number % 256)]))
             }
             if wasCutOff {
                 try connection.execute(
-                    "INSERT INTO messages (seq, recipient, sender, id, expires, tag, frame) VALUES (2, ?, ?, '2', 1000, 5, x'02')",
-                    .blob(bob.bytes), .blob(alice.bytes))
+                    """
+                    INSERT INTO messages (seq, recipient, sender, id, expires, tag, frame)
+                    VALUES (2, ?, ?, '2', 1000, 5, x'02')
+                    """, .blob(bob.bytes), .blob(alice.bytes))
                 try connection.execute("INSERT INTO blocks (first, ids) VALUES (0, x'')")
             }
         }
@@ -197,7 +203,8 @@ struct IDMemoryTests {
                 let recipient = number % 3 == 0 ? carol : bob
                 #expect(await inbox.store(message(5_000, id: "\(number)", to: recipient, expires: 2_000)) == .duplicate)
             }
-            if round == 0 { #expect(await inbox.acknowledge(id: "6", recipient: carol) == FreedMessage(sender: alice, bytes: 1)) }
+            guard round == 0 else { continue }
+            #expect(await inbox.acknowledge(id: "6", recipient: carol) == FreedMessage(sender: alice, bytes: 1))
         }
         #expect(try count("SELECT count(*) FROM sqlite_master WHERE name IN ('seen', 'pending')") == 0)
     }
@@ -207,7 +214,8 @@ struct RememberedIDTests {
     func ids(_ count: Int, _ random: inout SeededRandom, keys: UInt64 = .max) -> [RememberedID] {
         var known: [MessageKey: Int64] = [:]
         for _ in 0..<count {
-            known[MessageKey(high: .random(in: 0...keys, using: &random) << 32, low: 0)] = .random(in: 1...9, using: &random)
+            let key = MessageKey(high: .random(in: 0...keys, using: &random) << 32, low: 0)
+            known[key] = .random(in: 1...9, using: &random)
         }
         return known.map { RememberedID(key: $0.key, expires: $0.value) }.sorted { $0.key < $1.key }
     }
@@ -229,7 +237,8 @@ struct RememberedIDTests {
     @Test func bytesOfAnyKindAreReadWithoutATrap() {
         var random = SeededRandom(seed: 4)
         for _ in 0..<500 {
-            let bytes = (0..<Int.random(in: 0..<200, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+            let count = Int.random(in: 0..<200, using: &random)
+            let bytes = (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
             bytes.withUnsafeBytes { bytes in
                 #expect(RememberedIDs.decode(bytes).count == bytes.count / RememberedID.size)
                 _ = RememberedIDs.expiry(of: MessageKey(high: 1 << 40, low: 3), in: bytes)

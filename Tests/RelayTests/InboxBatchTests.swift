@@ -14,13 +14,14 @@ struct InboxBatchTests {
 
     func open(ackDelay: Duration) throws -> SQLiteInbox {
         try SQLiteInbox(
-            path: folder.file("inbox.db"), recentIDs: 100, commitDelay: .milliseconds(1), ackDelay: ackDelay, logger: .silent)
+            path: folder.file("inbox.db"), recentIDs: 100, commitDelay: .milliseconds(1), ackDelay: ackDelay,
+            logger: .silent)
     }
 
     func message(_ sequence: Int, id: String? = nil, to recipient: MeshAddress? = nil) -> InboxMessage {
         InboxMessage(
-            sequence: Int64(sequence), recipient: recipient ?? bob, sender: alice, id: id ?? "\(sequence)", expires: 1_000,
-            frame: [1, 2, 3])
+            sequence: Int64(sequence), recipient: recipient ?? bob, sender: alice, id: id ?? "\(sequence)",
+            expires: 1_000, frame: [1, 2, 3])
     }
 
     func store(_ sequence: Int, id: String? = nil, to recipient: MeshAddress? = nil, isSent: Bool) -> InboxOperation {

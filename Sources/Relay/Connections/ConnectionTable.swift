@@ -193,7 +193,8 @@ extension ConnectionTable {
                 frame: submission.frame)
             reserve(size, from: sender, in: mailbox)
             // Read once: what is sent is what the store believes to be.
-            let isSent = mailbox.isLive && !isKnown && (mailbox.socket.map { $0.queuedBytes < limits.lagBytes } ?? false)
+            let isSent =
+                mailbox.isLive && !isKnown && (mailbox.socket.map { $0.queuedBytes < limits.lagBytes } ?? false)
             store.store(message, key: key, isSent: isSent) { [self] outcome in
                 if outcome != .stored { release(size, of: InboxLane(recipient: recipient, sender: sender)) }
                 completion(outcome)

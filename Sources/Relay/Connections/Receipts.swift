@@ -1,8 +1,8 @@
 import Synchronization
 import Transport
 
-/// Receipts of one commit: each loop is handed those of all its senders at once, so that it is woken once and the store's
-/// thread meets none of them at a socket.
+/// Receipts of one commit: each loop is handed those of all its senders at once, so that it is woken once and the
+/// store's thread meets none of them at a socket.
 final class Receipts: Sendable {
     private struct Receipt: Sendable {
         let id: String

@@ -21,7 +21,8 @@ final class RelayContext: Sendable {
 
     init(
         limits: RelayLimits, table: ConnectionTable, store: any InboxStore, receipts: Receipts, admission: Admission,
-        memory: MemoryCeiling, successions: SuccessionWatch?, metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
+        memory: MemoryCeiling,
+        successions: SuccessionWatch?, metrics: RelayMetrics, logger: Logger, now: @escaping @Sendable () -> Date
     ) {
         self.limits = limits
         self.table = table

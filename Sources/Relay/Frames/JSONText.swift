@@ -43,7 +43,9 @@ enum JSONText {
         var text = text
         return text.withUTF8 { bytes in
             var isPlain = true
-            for byte in bytes where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { isPlain = false }
+            for byte in bytes where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
+                isPlain = false
+            }
             return isPlain
         }
     }

@@ -28,7 +28,8 @@ enum AckPairs {
             case .acknowledge(_, _, let tag, _): ackOfTag[tag] = index
             case .store(let stored, _) where !untouchable.contains(stored.message.recipient):
                 let message = stored.message
-                guard let ack = ackOfTag[stored.tag], case .acknowledge(message.id, message.recipient, _, _) = operations[ack]
+                guard let ack = ackOfTag[stored.tag],
+                    case .acknowledge(message.id, message.recipient, _, _) = operations[ack]
                 else { continue }
                 ackOfTag[stored.tag] = nil
                 ackOfStore[index] = ack

@@ -66,7 +66,7 @@ enum IDBlocks {
 
     /// Writes what a block holds now, as more blocks when it became too full.
     private static func write(_ ids: [RememberedID], as first: Int64, on connection: Connection) throws {
-        // The first block stays, so that every key has one; so nobody's keys move to a block they are not looked for in.
+        // The first block stays, so that every key has one. The keys of another that goes are its neighbour's then.
         guard !ids.isEmpty || first == 0 else {
             try connection.execute("DELETE FROM blocks WHERE first = ?", .integer(first))
             return
@@ -74,7 +74,8 @@ enum IDBlocks {
         let pieces = ids.count > capacity ? (ids.count + capacity / 2 - 1) / (capacity / 2) : 1
         var begin = 0
         for piece in 0..<pieces {
-            let end = piece == pieces - 1 ? ids.count : max(begin, splitPoint(of: ids, near: ids.count * (piece + 1) / pieces))
+            let isLast = piece == pieces - 1
+            let end = isLast ? ids.count : max(begin, splitPoint(of: ids, near: ids.count * (piece + 1) / pieces))
             guard end > begin || pieces == 1 else { continue }
             try connection.execute(
                 "INSERT OR REPLACE INTO blocks (first, ids) VALUES (?, ?)",

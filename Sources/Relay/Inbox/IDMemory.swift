@@ -4,8 +4,8 @@ import Storage
 ///
 /// The newest are in memory, and beside it in `recent`: what one change remembers is one row there, written in the
 /// change's own transaction. When so many are in memory that it is full, they are sorted and put into `blocks`
-/// (``IDBlocks``), some with each change, so that none takes long; then their rows go from `recent`. Until then they are
-/// looked for in memory.
+/// (``IDBlocks``), some with each change, so that none takes long; then their rows go from `recent`. Until then they
+/// are looked for in memory.
 ///
 /// A change that fails takes back what it wrote but not what is here, so this is read anew before the next one.
 struct IDMemory {

@@ -12,8 +12,8 @@ struct InboxBatch: Sendable {
     /// The index of the ack that deletes the message of a store.
     func ack(of index: Int) -> Int? { acks.isEmpty || acks[index] < 0 ? nil : acks[index] }
 
-    /// Takes out the messages whose recipients were sent them and have not acked them yet: with the ack, which comes soon,
-    /// they need not be written at all. In their order.
+    /// Takes out the messages whose recipients were sent them and have not acked them yet: with the ack, which comes
+    /// soon, they need not be written at all. In their order.
     ///
     /// Only for a batch in which nobody waits for what is in an inbox.
     mutating func removeUnacked() -> [InboxOperation] {

@@ -42,7 +42,7 @@ enum InboxOperation: Sendable {
     }
 }
 
-/// What an operation came to, to be told once it is on disk. Not a closure, of which there would be one for every message.
+/// What an operation came to, to be told once it is on disk. No closure: there would be one for every message.
 enum InboxReport: Sendable {
     case stored(@Sendable (StoreOutcome) -> Void, StoreOutcome)
     case acknowledged(@Sendable (FreedMessage?) -> Void, FreedMessage?)

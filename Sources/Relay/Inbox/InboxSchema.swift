@@ -58,7 +58,8 @@ enum InboxSchema {
     /// Takes over what a file of the form before holds. Blocks; begins anew when it was cut off.
     static func upgrade(_ database: Database, keys: MessageKeys) throws {
         let isOld = try database.readBlocking { connection in
-            try connection.first("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seen'") { _ in true } ?? false
+            try connection.first("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seen'") { _ in true }
+                ?? false
         }
         guard isOld else { return }
         try database.writeBlocking { connection in

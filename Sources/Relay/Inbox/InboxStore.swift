@@ -16,8 +16,8 @@ protocol InboxStore: Sendable {
     ///
     /// - Parameters:
     ///   - key: of its recipient, sender and id, by ``keys``.
-    ///   - isSent: whether its recipient is sent it at once: under load it then waits a little for the ack, with which it
-    ///     need not be written. It counts as stored in either case.
+    ///   - isSent: whether its recipient is sent it at once: under load it then waits a little for the ack, with which
+    ///     it need not be written. It counts as stored in either case.
     func store(
         _ message: InboxMessage, key: MessageKey, isSent: Bool, completion: @escaping @Sendable (StoreOutcome) -> Void)
 

@@ -59,15 +59,16 @@ final class SQLiteInbox: InboxStore {
     /// Opens or creates the file. Blocks.
     ///
     /// - Parameters:
-    ///   - recentIDs: messages that ``InboxContents/recentKeys`` names, of which three quarters at most are remembered in
-    ///     memory before they make room.
+    ///   - recentIDs: messages that ``InboxContents/recentKeys`` names, of which three quarters at most are remembered
+    ///     in memory before they make room.
     ///   - commitDelay: how long a commit under load waits for more to join it.
     ///   - ackDelay: how long a message that was sent waits for its ack under load before it is written.
     ///   - clocks: of the machine.
     ///   - didReport: called when completions of a change were called: behind the last one, and before that of a flush.
     init(
         path: String, recentIDs: Int, commitDelay: Duration = .zero, ackDelay: Duration = .zero,
-        clocks: SteadyClock.Sources = .system, metrics: RelayMetrics? = nil, logger: Logger, didReport: @escaping @Sendable () -> Void = {},
+        clocks: SteadyClock.Sources = .system, metrics: RelayMetrics? = nil, logger: Logger,
+        didReport: @escaping @Sendable () -> Void = {},
         onDamage: @escaping @Sendable (StorageError) -> Void = { _ in }
     ) throws {
         self.commitDelay = commitDelay
@@ -198,7 +199,7 @@ extension SQLiteInbox {
         }
     }
 
-    /// Hands over a change, unless one is on its way. The database is open here, so it does not complete within the call.
+    /// Hands over a change, unless one is on its way. The database is open here, so nothing completes within the call.
     private func submit(_ queue: inout Queue) {
         guard !queue.isSubmitted else { return }
         queue.isSubmitted = true
