@@ -149,9 +149,23 @@ struct DockerEngine: Sendable {
         return answer.status == 404 ? nil : try decode(answer)
     }
 
-    func pause(_ id: String) async throws(SandboxError) { _ = try await expect([204], "POST", "/containers/\(id)/pause") }
+    /// - Returns: false when the engine takes it for paused already.
+    func pause(_ id: String) async throws(SandboxError) -> Bool {
+        try await change(id, "pause", unless: "already paused")
+    }
 
-    func unpause(_ id: String) async throws(SandboxError) { _ = try await expect([204], "POST", "/containers/\(id)/unpause") }
+    /// - Returns: false when the engine takes it for one that is not paused.
+    func unpause(_ id: String) async throws(SandboxError) -> Bool {
+        try await change(id, "unpause", unless: "not paused")
+    }
+
+    private func change(_ id: String, _ action: String, unless refusal: String) async throws(SandboxError) -> Bool {
+        let answer = try await expect([204, 409, 500], "POST", "/containers/\(id)/\(action)")
+        if answer.status == 204 { return true }
+        let message = Self.message(answer.body)
+        guard message.contains(refusal) else { throw .engine(reason: message) }
+        return false
+    }
 
     /// Sends a signal; a paused container is resumed after it. One that ended is fine.
     func kill(_ id: String, signal: String) async throws(SandboxError) {

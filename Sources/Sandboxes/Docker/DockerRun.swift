@@ -7,7 +7,7 @@ final class DockerRun: LivingSandbox {
     let id: String
     let name: String
     let pid: Int32
-    private let engine: DockerEngine
+    let engine: DockerEngine
     private let frozen: Mutex<Bool>
     private let ended = Mutex(false)
 
@@ -22,15 +22,28 @@ final class DockerRun: LivingSandbox {
     var isFrozen: Bool { frozen.withLock { $0 } }
     var hasEnded: Bool { ended.withLock { $0 } }
 
+    // What an engine did to a container it notes once more when it hears of it from below. That may come late, so that for a
+    // moment after a freeze it takes the container for running, and after a thaw for paused. It is asked until it knows.
+    private static let patience = Duration.seconds(5)
+    private static let pause = Duration.milliseconds(20)
+
     func freeze() async throws(SandboxError) {
         guard !isFrozen else { return }
-        try await engine.pause(id)
+        let deadline = ContinuousClock.now + Self.patience
+        while try await !engine.pause(id) {
+            guard ContinuousClock.now < deadline else { throw .cannotFreeze(name: name) }
+            // It may be paused indeed, by a request whose answer was lost. That is not known here, and must be.
+            _ = try? await engine.unpause(id)
+            try? await Task.sleep(for: Self.pause)
+        }
         frozen.withLock { $0 = true }
     }
 
     func thaw() async throws(SandboxError) {
         guard isFrozen else { return }
-        try await engine.unpause(id)
+        let deadline = ContinuousClock.now + Self.patience
+        // What it still takes for running at the end runs.
+        while try await !engine.unpause(id), ContinuousClock.now < deadline { try? await Task.sleep(for: Self.pause) }
         frozen.withLock { $0 = false }
     }
 
