@@ -45,6 +45,8 @@ public protocol SandboxDriver: Sendable {
     func spec(of name: String) throws(SandboxError) -> SandboxSpec
     func state(of name: String) throws(SandboxError) -> SandboxState
     func confinement(of name: String) throws(SandboxError) -> SandboxConfinement
+    /// What its processes use right now; nil when none run, or none can be seen from here.
+    func usage(of name: String) throws(SandboxError) -> SandboxUsage?
     func folders(of name: String) throws(SandboxError) -> SandboxFolders
     /// A path to connect to the agent's gateway, valid in this process while the sandbox runs.
     func gatewaySocket(of name: String) throws(SandboxError) -> String
@@ -62,6 +64,13 @@ public protocol SandboxDriver: Sendable {
 
 extension SandboxDriver {
     public var keepsWorkspaceFolder: Bool { false }
+
+    public func usage(of name: String) throws(SandboxError) -> SandboxUsage? {
+        switch try state(of: name) {
+        case .running(let pid), .frozen(let pid): SandboxUsage(ofNamespaceOf: pid)
+        case .created, .stopped: nil
+        }
+    }
 
     public func fetchImage(
         _ name: String, report: @escaping @Sendable (ImageProgress) -> Void

@@ -78,6 +78,7 @@ struct DockerDriverTests {
             await #expect(throws: SandboxError.self) { try await driver.remove("a") }
             try await waitUntil("its word") { try driver.logs(of: "a", lines: 5) == "hello\n" }
             #expect(ProcessTable.members(ofNamespaceOf: pid).count >= 2)
+            #expect(try driver.usage(of: "a")?.processes ?? 0 >= 2)
             try await driver.stop("a", grace: .seconds(10))
             #expect(try driver.state(of: "a") == .stopped(exit: 7))
             #expect(try driver.logs(of: "a", lines: 5) == "hello\nbye\n")

@@ -28,7 +28,13 @@ struct EmbeddedDriverTests {
             try await waitUntil("its word") { try driver.logs(of: "a", lines: 5) == "hello\n" }
             let members = ProcessTable.members(ofNamespaceOf: pid)
             #expect(members.count >= 2)
+            let usage = try #require(try driver.usage(of: "a"))
+            #expect(usage.processes >= 2 && usage.memoryBytes > 0)
+            try await driver.freeze("a")
+            #expect(try driver.usage(of: "a")?.processes ?? 0 >= 2)
+            try await driver.thaw("a")
             try await driver.stop("a", grace: .seconds(10))
+            #expect(try driver.usage(of: "a") == nil)
             #expect(try driver.state(of: "a") == .stopped(exit: 7))
             #expect(try driver.logs(of: "a", lines: 5) == "hello\nbye\n")
             #expect(members.allSatisfy { !FileManager.default.fileExists(atPath: "/proc/\($0)") })

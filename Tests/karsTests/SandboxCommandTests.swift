@@ -46,6 +46,7 @@ struct SandboxCommandTests {
             var sandbox = ScriptedNode.sandbox($0.sandboxName)
             sandbox.settings = AgentSettings(model: "gpt-4.1", policy: "developer", skills: ["browser"])
             sandbox.conditions = [SandboxCondition(type: "Ready", holds: false, reason: "it does not answer")]
+            sandbox.usage = .init(processes: 3, memoryBytes: 34_567_890, processorSeconds: 12.34)
             sandbox.transitions = [
                 SandboxTransition(
                     at: Date(timeIntervalSince1970: 1_800_000_000), state: "ended", reason: "the agent ended by itself")
@@ -53,7 +54,7 @@ struct SandboxCommandTests {
             return sandbox
         }
         let output = try await node.kars("status", "ann")
-        for line in ["Model:     gpt-4.1\n", "Policy:    developer\n", "Skills:    browser\n"] {
+        for line in ["Usage:     3 processes, 35 MB of memory, 12.3 s of processor time\n", "Model:     gpt-4.1\n", "Policy:    developer\n", "Skills:    browser\n"] {
             #expect(output.out.contains(line), "\(output.out)")
         }
         #expect(output.out.contains("CONDITION   HOLDS   WHY\nReady       no      it does not answer\n"))

@@ -29,6 +29,8 @@ public struct SandboxSummary: Codable, Sendable, Equatable {
     public var credentials: [String]?
     /// What holds of the sandbox right now; only ``SandboxStatus`` looks.
     public var conditions: [SandboxCondition]?
+    /// What its processes use right now, where they can be seen; only ``SandboxStatus`` looks.
+    public var usage: SandboxUsage?
     /// What became of it here, oldest first, the newest 32; only ``SandboxStatus`` looks.
     public var transitions: [SandboxTransition]?
 

@@ -275,6 +275,7 @@ public actor SandboxService {
         var summary = summary(of: record)
         summary.credentials = try await credentials(of: name).keys.sorted()
         summary.conditions = await conditions(of: record, summary)
+        if record.home.key == identity.publicKey { summary.usage = try? driver.usage(of: name) }
         summary.transitions = try await transitions(of: name)
         return summary
     }

@@ -277,6 +277,9 @@ public final class PodDriver: SandboxDriver {
         try shelf.readLog(of: name, log, from: start)
     }
 
+    /// They are in the other container.
+    public func usage(of name: String) throws(SandboxError) -> SandboxUsage? { nil }
+
     public func confinement(of name: String) throws(SandboxError) -> SandboxConfinement {
         let entry = try table.entry(name)
         guard entry.running != nil,

@@ -1,5 +1,6 @@
 import CommandTree
 import MeshNode
+import Sandboxes
 
 /// How sandboxes look in tables.
 enum SandboxText {
@@ -22,6 +23,7 @@ enum SandboxText {
         ]
         if let url = sandbox.gatewayURL { rows.append(("URL", url)) }
         if let file = sandbox.tokenFile { rows.append(("Token", "in \(file)")) }
+        if let usage = sandbox.usage { rows.append(("Usage", text(of: usage))) }
         rows.append(("Limits", sandbox.limits.isEmpty ? "none" : sandbox.limits.joined(separator: ", ")))
         if let settings = sandbox.settings {
             rows.append(("Model", settings.model ?? "none"))
@@ -34,6 +36,12 @@ enum SandboxText {
             rows.append(("Credentials", names.joined(separator: ", ")))
         }
         return kars.facts(rows) + conditions(sandbox.conditions ?? []) + transitions(sandbox.transitions ?? [])
+    }
+
+    private static func text(of usage: SandboxUsage) -> String {
+        let memory = Double(usage.memoryBytes) / 1_000_000, tenths = Int(usage.processorSeconds * 10)
+        return "\(usage.processes) \(usage.processes == 1 ? "process" : "processes"), \(Int(memory.rounded())) MB of memory, "
+            + "\(tenths / 10).\(tenths % 10) s of processor time"
     }
 
     private static func transitions(_ transitions: [SandboxTransition]) -> String {
