@@ -64,7 +64,7 @@ struct DockerTests {
     func noKillAtAnyMomentOfAMoveLosesOrDoublesATurn(_ here: String, _ there: String) async throws {
         let daemon = try await DockerDaemon()
         try await TortureTests.torture(
-            rounds: TortureTests.isFull ? 12 : 2, seed: TortureTests.seed,
+            rounds: TortureTests.isFull ? 12 : 1, seed: TortureTests.seed,
             localEnvironment: environment(here, daemon), cloudEnvironment: environment(there, daemon))
         await daemon.stop()
     }

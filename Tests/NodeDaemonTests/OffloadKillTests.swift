@@ -103,7 +103,7 @@ struct OffloadKillTests {
         try OffloadTests.fill(source)
         var random = SeededRandom(seed: TortureTests.seed)
         let seed = "seed \(TortureTests.seed)"
-        let rounds = TortureTests.isFull ? 40 : 5
+        let rounds = TortureTests.isFull ? 40 : 3
         var done = 0
         var tokens = 0
         for round in 0..<rounds {

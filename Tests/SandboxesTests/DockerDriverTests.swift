@@ -286,11 +286,13 @@ struct DockerDriverTests {
         }
     }
 
-    @Test func fiftyContainersLiveBesideEachOther() async throws {
+    /// Fifty of them with `KARS_TEST_FULL`.
+    @Test func manyContainersLiveBesideEachOther() async throws {
+        let count = ProcessInfo.processInfo.environment["KARS_TEST_FULL"] == nil ? 15 : 50
         try await with { world in
             let driver = try world.driver()
             try await driver.recover()
-            let names = (0..<50).map { "s\($0)" }
+            let names = (0..<count).map { "s\($0)" }
             for name in names {
                 try await driver.create(SandboxSpec(name: name, command: SandboxLayout.referenceAgent))
             }
@@ -299,7 +301,7 @@ struct DockerDriverTests {
                 try await group.waitForAll()
             }
             for name in names { try await driver.waitUntilReady(name, within: .seconds(60)) }
-            #expect(try await world.containers(driver) == 50)
+            #expect(try await world.containers(driver) == count)
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for name in names {
                     group.addTask {
