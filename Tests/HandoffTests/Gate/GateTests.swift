@@ -189,8 +189,6 @@ import Transport
             answer = nil
             // The agent itself never ends this answer.
             #expect(await hold.value)
-            // Or the agent's server would wait for it at its end.
-            world.stub.openAll()
         }
     }
 
