@@ -19,6 +19,12 @@ struct LogLineTests {
         }
     }
 
+    /// Another peer says it: whatever it is, it must be shown.
+    @Test func timesOfNoCalendarAreShownAsTheNearest() {
+        #expect(LogLine.text(of: .max) == "9999-12-31T23:59:59.999Z")
+        #expect(LogLine.text(of: .min) == "0000-01-01T00:00:00.000Z")
+    }
+
     @Test func onlyAWholeStampIsTakenOff() {
         for text in [
             "", "plain", "2026-11-30T15:00:00.123Z agent ready", "2026-11-30T15:00:00.123Z",

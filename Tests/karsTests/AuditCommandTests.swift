@@ -33,6 +33,7 @@ struct AuditCommandTests {
 
                 """)
         let lines = try await node.kars("audit", "tail", "ann", "--json").out.split(separator: "\n")
+        #expect(try await node.kars("audit", "tail", "ann", "-o", "json").out.split(separator: "\n") == lines)
         #expect(lines.count == 2)
         let object = try JSONDecoder().decode([String: Field].self, from: Data(lines[1].utf8))
         #expect(object["seq"] == .number(2) && object["prev_hash"] == .text(rows[0].hash) && object["hash"] == .text(rows[1].hash))

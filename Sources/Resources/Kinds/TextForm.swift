@@ -62,7 +62,7 @@ struct TextForm: Sendable {
     /// ISO 8601, not zero.
     static let duration = TextForm(name: "an ISO 8601 duration that is not zero, such as PT2H") { text in
         text.utf8.count <= 64 && text.contains { ("1"..."9").contains($0) }
-            && text.wholeMatch(of: /P(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?/) != nil
+            && text.wholeMatch(of: /P([0-9]+Y)?([0-9]+M)?([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9]+S)?)?/) != nil
     }
 
     /// Five fields, or six with seconds.
@@ -78,19 +78,6 @@ struct TextForm: Sendable {
     }
 
     private static func isLabel(_ text: String, longest: Int = 63) -> Bool {
-        let bytes = Array(text.utf8)
-        guard let first = bytes.first, let last = bytes.last, bytes.count <= longest else { return false }
-        let dash = UInt8(ascii: "-")
-        return first != dash && last != dash
-            && bytes.allSatisfy { $0 == dash || (isAlphanumeric($0) && !(UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0)) }
-    }
-
-    private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "A")...UInt8(ascii: "Z"):
-            true
-        default: false
-        }
+        text.utf8.count <= longest && text.wholeMatch(of: /[a-z0-9]([-a-z0-9]*[a-z0-9])?/) != nil
     }
 }

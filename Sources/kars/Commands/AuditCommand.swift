@@ -33,9 +33,9 @@ extension Command {
                 allowed: AuditFilter.Decision.allCases.map(\.rawValue)),
             .value("agent", "id", help: "Only rows of who wanted it, exactly as the table shows it"),
             .value("tool", "name", help: "Only rows of a tool or action, such as handoff or sandbox.create"),
-            .value("since", "time", kind: .duration, help: "Only rows newer than this, such as 15m or 2h"),
-            .flag("json", help: "Print each row as JSON on a line"),
-            NodeConnection.socket, ClusterDoor.option,
+            .value("since", "time", help: "Only rows newer than this: 15m, or a time as 2026-11-30T15:00:00Z"),
+            .flag("json", help: "Print each row as JSON on a line, as --output json"),
+            NodeConnection.socket, ClusterDoor.option, OutputFormat.option,
         ],
         examples: [
             Example("kars audit tail researcher", "Show the last 200 decisions about an agent"),
@@ -43,9 +43,8 @@ extension Command {
         ],
         environment: [KarsHome.variable]
     ) { invocation in
-        let since = try invocation.duration("since").map { duration in
-            Date(timeIntervalSinceNow: -Double(duration.components.seconds))
-        }
+        let since = try PastTime.option("since", invocation).map { Date(timeIntervalSince1970: Double($0) / 1000) }
+        let isJSON = invocation.flag("json") || OutputFormat(invocation) == .json
         let filter = AuditFilter(
             decision: invocation.value("decision").flatMap(AuditFilter.Decision.init), agent: invocation.value("agent"),
             tool: invocation.value("tool"), since: since)
@@ -53,7 +52,7 @@ extension Command {
         try await AuditRecord.open(invocation) { node in
             let first = try await node.call(
                 ReadAudit(sandboxName: name, filter: filter, last: try invocation.integer("tail") ?? 200))
-            var text = AuditText(sandbox: name, isJSON: invocation.flag("json"), style: Console.style(invocation.environment))
+            var text = AuditText(sandbox: name, isJSON: isJSON, style: Console.style(invocation.environment))
             try text.write(first.rows)
             var end = first.end
             while invocation.flag("follow") {
@@ -63,7 +62,7 @@ extension Command {
                 try text.write(next.rows)
                 end = next.end
             }
-            if !invocation.flag("follow"), first.rows.isEmpty, !invocation.flag("json") {
+            if !invocation.flag("follow"), first.rows.isEmpty, !isJSON {
                 Console.complain("no decision is recorded" + (filter == AuditFilter() ? "" : " that fits"))
             }
         }

@@ -47,8 +47,11 @@ extension Command {
                 : PairingText.table(list.pairings, style: style)
             let agents = list.agents.isEmpty ? "" : "\n" + SandboxText.table(list.agents, style: style)
             let offloads = list.offloads.isEmpty ? "" : "\n" + OffloadText.servedTable(list.offloads, style: style)
-            let led = list.leader.map { "\nled by \(PrintableText.escaped($0.holder))" + ($0.renewedAt.map { ", as of \($0)" } ?? "") + "\n" }
-            return pairings + agents + offloads + (led ?? "")
+            let leader = list.leader.map { leader in
+                "\nled by \(PrintableText.escaped(leader.holder))"
+                    + (leader.renewedAt.map { ", as of \(PrintableText.escaped($0))" } ?? "") + "\n"
+            }
+            return pairings + agents + offloads + (leader ?? "")
         }
     }
 

@@ -75,6 +75,11 @@ struct KindsTests {
             let refusal = #expect(throws: InvalidSpec.self) { try EgressApprovalSpec(reading: spec, refusesUnknown: true) }
             #expect(refusal?.description == expected)
         }
+        // Digits of other scripts are none to an API server.
+        for (ttl, holds) in [("P1D", true), ("P1\u{661}D", false), ("P0D", false), ("P1DT", true), ("1D", false)] {
+            let spec: JSONValue = ["sandbox": "a", "hosts": [["host": "h"]], "reason": "r", "ttl": .string(ttl)]
+            #expect(((try? EgressApprovalSpec(reading: spec)) != nil) == holds, "\(ttl)")
+        }
         let choice = #expect(throws: InvalidSpec.self) {
             try KarsPairingSpec(reading: ["tokenHash": "x", "expiresAt": "y", "isolation": "none"])
         }
